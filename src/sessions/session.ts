@@ -1,0 +1,26 @@
+import type { StreamCondition } from '../protocols/errors.js'
+import type { Jid } from '../protocols/jid.js'
+import type { Stanza } from '../protocols/stanza/stanza.js'
+
+/**
+ * A connected resource as the registry and the router see it; the connection actor's class implements it.
+ * `presence.ts` owns the mutable fields.
+ */
+export interface Session {
+  /** The full JID. */
+  readonly jid: Jid
+  /** The cluster node it lives on. */
+  readonly node: string
+  /** -128 to 127; means something only while `presence` is set. RFC 6121 §4.7.2.3 */
+  priority: number
+  /** The last available presence it broadcast, as XML with `from` and without `to`; undefined = not available. */
+  presence: string | undefined
+  /** True once it asked for its roster: it gets roster pushes. RFC 6121 §2.1.6 */
+  isInterested: boolean
+  /** Where it sent directed available presence, as JID strings; undefined until the first. RFC 6121 §4.6 */
+  directed: Set<string> | undefined
+  /** Queues a stanza for the client; false when the session is gone and the stanza was not taken. Never throws. */
+  deliver(stanza: Stanza): boolean
+  /** Ends the stream with a stream error, asynchronously. */
+  end(condition: StreamCondition, text?: string): void
+}
