@@ -1,0 +1,207 @@
+import { type Clock, systemClock } from '../../observability/clock.js'
+import { Actor, type ActorInit, AnyActor, type StopReason } from './actor.js'
+import { Asks } from './ask.js'
+import { Deadlines } from './deadlines.js'
+import { Hibernation } from './hibernation.js'
+import { type NactActor, type NactReference, type NactSystem, startSystem, systemOf } from './nact.js'
+import { type Flushable, RunQueue } from './run-queue.js'
+import type { FaultAction, FaultEvent, FaultMoment } from './supervise.js'
+
+export interface RuntimeOptions {
+  readonly clock?: Clock
+  /** Told of every fault, once for each actor it reached; must not throw. */
+  readonly onFault: (event: FaultEvent) => void
+  /** The root actor's name; `root` by default. */
+  readonly name?: string
+  /** A host program's nact system, as its `start()` returned it: root becomes a direct child of it. */
+  readonly system?: NactReference
+}
+
+/** What a runtime has done so far. */
+export interface RuntimeCounters {
+  readonly actors: number
+  readonly spawned: number
+  readonly stopped: number
+  readonly faults: number
+  readonly overflows: number
+  readonly drains: number
+  readonly messages: number
+  readonly deadlines: number
+}
+
+/** The top of our tree: whatever reaches it ends the tree. Its children stop one by one, the last started first. */
+class Root extends Actor<never> {
+  readonly #ended: (reason: StopReason) => void
+
+  constructor(init: ActorInit, ended: (reason: StopReason) => void) {
+    super(init)
+    this.#ended = ended
+  }
+
+  override get kind(): string {
+    return 'root'
+  }
+
+  protected override receive(): void {}
+
+  protected override stopsInOrder(): boolean {
+    return true
+  }
+
+  protected override stopped(reason: StopReason): void {
+    this.#ended(reason)
+  }
+}
+
+/**
+ * One tree of actors with its run queue, its wheel and its sweeper. Several live in one process without touching each
+ * other; on the hot path that costs one load more than module globals.
+ */
+export class Runtime {
+  readonly clock: Clock
+  /** The actor under which everything else is spawned. */
+  readonly root: AnyActor
+  /** Settles when root has stopped, with the reason; never rejects. */
+  readonly ended: Promise<StopReason>
+  /** @internal */
+  readonly queue: RunQueue
+  /** @internal */
+  readonly deadlines: Deadlines
+  /** @internal */
+  readonly hibernation: Hibernation
+  /** @internal */
+  readonly asks = new Asks()
+  /** @internal One for all references. */
+  readonly systemId: { readonly name: string }
+  /** @internal Who sent the message in hand, by nact. */
+  sender: NactReference | undefined
+  /** @internal */
+  spawned = 0
+  /** @internal */
+  stopped = 0
+  /** @internal */
+  overflows = 0
+  #faults = 0
+  #names = 0
+  readonly #onFault: (event: FaultEvent) => void
+  readonly #startedAt: number
+
+  /** When it started, in ms since 1970. */
+  readonly startedAt: number
+
+  constructor(options: RuntimeOptions) {
+    this.clock = options.clock ?? systemClock
+    this.#onFault = options.onFault
+    this.#startedAt = this.clock.now()
+    this.startedAt = this.clock.wall()
+    this.queue = new RunQueue(
+      (error, during) => this.tell(undefined, during, error, 'none'),
+      () => this.hibernation.drainEnded(),
+    )
+    this.deadlines = new Deadlines(this.clock)
+    this.hibernation = new Hibernation(this.clock, () => this.queue.wake())
+    const system = systemOf(options.system ?? startSystem())
+    this.systemId = { name: system.name }
+    const { promise, resolve } = deferred<StopReason>()
+    this.ended = promise
+    const isOwn = options.system === undefined
+    this.root = this.#startRoot(system, options.name ?? 'root', reason => {
+      // nact keeps a system until somebody stops it.
+      if (isOwn) system.stop()
+      resolve(reason)
+    })
+  }
+
+  get counters(): RuntimeCounters {
+    return {
+      actors: this.spawned - this.stopped,
+      spawned: this.spawned,
+      stopped: this.stopped,
+      faults: this.#faults,
+      overflows: this.overflows,
+      drains: this.queue.drains,
+      messages: this.queue.handled,
+      deadlines: this.deadlines.size,
+    }
+  }
+
+  /** True when no actor has a turn coming and nothing waits for a flush. */
+  get isIdle(): boolean {
+    return this.queue.isIdle
+  }
+
+  /** Calls `flush` once at the end of the drain that runs, or of the next. A throw is caught and told. */
+  flushLater(flushable: Flushable): void {
+    this.queue.flushLater(flushable)
+  }
+
+  /** The actor at a path as `inspect` prints it (`/root/listeners`), ours or stock. */
+  find(path: string): NactActor | undefined {
+    const [first, ...names] = path.replace(/^\//, '').split('/')
+    if (first !== this.root.name) return undefined
+    let actor: NactActor | undefined = this.root
+    for (const name of names) actor = actor?.children.get(name)
+    return actor
+  }
+
+  /** For tests: makes the actor at that path fail as if its handler had thrown; false when nobody is there. */
+  fault(path: string, error: unknown): boolean {
+    const actor = this.find(path)
+    if (actor instanceof AnyActor) actor.fail(error)
+    else actor?.handleFault(undefined, undefined, error)
+    return actor !== undefined
+  }
+
+  /** @internal A name that no child of that parent has. */
+  freeName(parent: NactActor): string {
+    let name: string
+    do name = `a${++this.#names}`
+    while (parent.children.has(name))
+    return name
+  }
+
+  /** @internal Tells of a fault. Never throws. */
+  tell(actor: NactActor | undefined, during: FaultMoment, error: unknown, action: FaultAction): void {
+    this.#faults++
+    try {
+      const kind = actor === undefined ? 'runtime' : actor instanceof AnyActor ? actor.kind : 'nact'
+      this.#onFault({ path: actor?.path.toString(), kind, during, error, action })
+    } catch (thrown) {
+      // Nobody is left to tell but the process; without the fault itself, which may hold anything.
+      process.emitWarning(`onFault threw ${thrown instanceof Error ? thrown.name : typeof thrown}`, 'ActorWarning')
+    }
+  }
+
+  /** @internal Whole ms since it started. */
+  age(): number {
+    return Math.floor(this.clock.now() - this.#startedAt)
+  }
+
+  #startRoot(system: NactSystem, name: string, ended: (reason: StopReason) => void): AnyActor {
+    const init: ActorInit = {
+      runtime: this,
+      parent: system,
+      name,
+      mailboxLimit: undefined,
+      hibernateAfter: undefined,
+      policy: 'stop',
+      create: undefined,
+      predecessor: undefined,
+      built: undefined,
+    }
+    return AnyActor.start(init, given => new Root(given, ended))
+  }
+}
+
+/** A runtime of its own, with its root started. Throws when a host's system has stopped or already has a root of that name. */
+export function createRuntime(options: RuntimeOptions): Runtime {
+  return new Runtime(options)
+}
+
+function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
+  let resolve: (value: T) => void = () => undefined
+  const promise = new Promise<T>(settle => {
+    resolve = settle
+  })
+  return { promise, resolve }
+}
