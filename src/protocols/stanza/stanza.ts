@@ -2,6 +2,8 @@ import { clone, Element, parse } from 'ltx'
 import type { StanzaError } from '../errors.js'
 import { Jid } from '../jid.js'
 import { NS } from '../namespaces.js'
+import type { Frame } from '../xml/frame.js'
+import { buildElement } from '../xml/tree.js'
 
 export type StanzaKind = 'message' | 'presence' | 'iq'
 
@@ -39,6 +41,21 @@ export class Stanza {
   /** The stanza that a tree of our own making says. */
   static fromElement(element: Element): Stanza {
     return new Stanza(element)
+  }
+
+  static fromFrame(frame: Frame, from: Jid, lang: string | undefined): Stanza {
+    const element = buildElement(frame)
+    element.attrs.from = from.text
+    if (lang !== undefined) element.attrs['xml:lang'] ??= lang
+    return new Stanza(element)
+  }
+
+  encodedLength(): number {
+    return Buffer.byteLength(this.toString())
+  }
+
+  encode(bytes: Buffer, at: number): number {
+    return bytes.write(this.toString(), at)
   }
 
   /** The stanza in a text of our own making (a stored one). */
