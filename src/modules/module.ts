@@ -1,0 +1,83 @@
+import type { z } from 'zod'
+import type { Clock } from '../observability/clock.js'
+import type { Jid } from '../protocols/jid.js'
+import type { Stanza } from '../protocols/stanza/stanza.js'
+import type { Hooks } from '../routing/hooks.js'
+import type { IqAnswer, IqHandler, IqTarget } from '../routing/iq.js'
+import type { Routing } from '../routing/services.js'
+import type { Store } from '../storage/store.js'
+import type { Discovery } from './discovery.js'
+
+/** What modules may do with accounts, whatever `[auth]` keeps them in. Promises resolve after commit. */
+export interface AccountAdministration {
+  exists(user: string, host: string): Promise<boolean>
+  /** `user` is a prepared localpart. `not-allowed`: the authentication methods of the host make no accounts. */
+  create(user: string, host: string, password: string): Promise<'created' | 'exists' | 'not-allowed'>
+  setPassword(user: string, host: string, password: string): Promise<'changed' | 'not-found' | 'not-allowed'>
+  remove(user: string, host: string): Promise<boolean>
+}
+
+/** What all modules share; `server.ts` hands it in. */
+export interface ModuleServices {
+  readonly routing: Routing
+  readonly store: Store
+  readonly clock: Clock
+  readonly accounts: AccountAdministration
+  /** `general.language` */
+  readonly language: string
+  /** `general.registration_timeout` */
+  readonly registrationTimeout: number | 'infinity'
+  readonly software: { readonly name: string; readonly version: string; readonly url: string }
+  /** The value that an access rule of the host gives to a JID; undefined when no clause matches. spec/listeners.md §2.3 */
+  access(host: string, rule: string, jid: Jid): string | number | undefined
+}
+
+/** Something between `<stream:features>` that a module offers: XML, or undefined where it does not belong. */
+export type StreamFeature = (stream: { isAuthenticated: boolean }) => string | undefined
+
+/** Answers an IQ of a stream that has not logged in; `address` is the client's IP address. */
+export type UnauthenticatedIqHandler = (iq: Stanza, address: string) => IqAnswer | Promise<IqAnswer>
+
+/** The server as a module of one virtual host sees it. What is registered through it is undone when the module stops. */
+export interface ModuleServer extends ModuleServices {
+  readonly host: string
+  /** The host's own address. */
+  readonly hostJid: Jid
+  readonly hooks: Hooks
+  /** What the host says of itself, and what it says of each of its accounts. */
+  readonly discovery: Record<IqTarget, Discovery>
+  onIq(target: IqTarget, type: 'get' | 'set', ns: string, name: string, handler: IqHandler): void
+  onUnauthenticatedIq(ns: string, name: string, handler: UnauthenticatedIqHandler): void
+  offerStreamFeature(feature: StreamFeature): void
+  /** Keeps an undo for when the module stops. */
+  onStop(undo: () => void): void
+}
+
+/** An option that has a valid value which this server does not act on; configuration problems of spec/listeners.md §1.1. */
+export interface Unsupported {
+  readonly path: readonly (string | number)[]
+  readonly code: 'not_supported' | 'not_supported_yet'
+  readonly message: string
+}
+
+/** A module's whole truth; disco, `docs/xeps.md` and the configuration reference are derived from it. */
+export interface Module<Config extends z.ZodType = z.ZodType> {
+  /** Its name in `[modules]`. */
+  readonly name: string
+  /** Specifications that it implements, such as `XEP-0199`. */
+  readonly implements: readonly string[]
+  /** Service discovery features of the host. */
+  readonly features: readonly string[]
+  readonly config: Config
+  /** Its options in a file without `[modules]`; false: it is off there. spec/listeners.md §2.8 */
+  readonly shipped: z.input<Config> | false
+  /** Options in use that have no effect here; a start with any of them is refused. */
+  unsupported?(options: z.infer<Config>): readonly Unsupported[]
+  /** Starts it for one virtual host; what it does beyond `server` it undoes with `server.onStop`. */
+  start(server: ModuleServer, options: z.infer<Config>): void
+}
+
+/** A module value with its options' type kept. */
+export function defineModule<Config extends z.ZodType>(module: Module<Config>): Module<Config> {
+  return module
+}

@@ -1,0 +1,113 @@
+import { z } from 'zod'
+import { StanzaError } from '../protocols/errors.js'
+import { NS } from '../protocols/namespaces.js'
+import { itemElement, type RosterSet, readRosterSet, rosterLimits, rosterQuery } from '../protocols/roster.js'
+import { iqResult, type Stanza } from '../protocols/stanza/stanza.js'
+import { answered, type IqAnswer } from '../routing/iq.js'
+import { pushItem } from '../sessions/roster-push.js'
+import type { RosterView } from '../sessions/rosters.js'
+import { backend, riak, unsupportedBackend } from './backend.js'
+import { iqdisc, unsupportedIqdisc } from './iqdisc.js'
+import { defineModule, type ModuleServer } from './module.js'
+
+export const roster = defineModule({
+  name: 'mod_roster',
+  implements: ['RFC 6121', 'XEP-0237'],
+  features: [NS.roster],
+  shipped: {},
+  config: z
+    .strictObject({
+      versioning: z
+        .boolean()
+        .default(false)
+        .meta({ description: 'Clients that know the current version get no roster again.', example: true }),
+      store_current_id: z
+        .boolean()
+        .default(false)
+        .meta({ description: 'The version is always stored; both values mean the same.', example: true }),
+      backend: backend(),
+      riak: riak('bucket_type', 'version_bucket_type'),
+      iqdisc: iqdisc(),
+    })
+    .meta({ description: 'Contact lists.' }),
+  unsupported: options => [...unsupportedBackend(options), ...unsupportedIqdisc(options)],
+
+  start(server, { versioning }) {
+    const versions = server.routing.rosterVersioning
+    if (versioning) {
+      versions.add(server.host)
+      server.onStop(() => versions.delete(server.host))
+      server.offerStreamFeature(after(`<ver xmlns="${NS.rosterVersioning}"/>`))
+    }
+    server.offerStreamFeature(after(`<sub xmlns="${NS.preApproval}"/>`))
+    server.onIq('account', 'get', NS.roster, 'query', iq => get(server, iq, versioning))
+    server.onIq('account', 'set', NS.roster, 'query', iq => set(server, iq))
+  },
+})
+
+const after =
+  (xml: string) =>
+  ({ isAuthenticated }: { isAuthenticated: boolean }) =>
+    isAuthenticated ? xml : undefined
+
+/** RFC 6121 §2.1.4, §2.2, §2.6 */
+function get(server: ModuleServer, iq: Stanza, versioning: boolean): IqAnswer | Promise<IqAnswer> {
+  checkOwner(iq)
+  const { sessions, rosters } = server.routing
+  const session = sessions.byFull(iq.from!.text)
+  // From here on it gets pushes, also while the roster is being read: a push that comes first tells nothing older.
+  if (session) session.isInterested = true
+  const known: unknown = iq.element.getChild('query', NS.roster)?.attrs.ver
+  const answer = (view: RosterView) => {
+    if (!versioning) return rosterQuery(itemElements(view), undefined)
+    const current = String(view.version)
+    return known === current ? undefined : rosterQuery(itemElements(view), current)
+  }
+  const found = rosters.get(iq.to!)
+  return found instanceof Promise ? found.then(answer) : answer(found)
+}
+
+function* itemElements(view: RosterView) {
+  for (const item of view.items.values()) yield itemElement(item)
+}
+
+/** RFC 6121 §2.3 to §2.5: the result after commit, then the pushes. */
+async function set(server: ModuleServer, iq: Stanza): Promise<IqAnswer> {
+  checkOwner(iq)
+  const wanted = readRosterSet(iq.element.getChild('query', NS.roster)!)
+  const account = iq.to!
+  const { subscriptions, route } = server.routing
+  const confirm = () => void route(iqResult(iq))
+  if (wanted.action === 'remove') await subscriptions.remove(account, wanted.jid, confirm)
+  else await put(server, iq, wanted, confirm)
+  return answered
+}
+
+async function put(
+  server: ModuleServer,
+  iq: Stanza,
+  wanted: RosterSet & { action: 'put' },
+  confirm: () => void,
+): Promise<void> {
+  const account = iq.to!
+  const jid = wanted.jid.text
+  if (jid === account.text) throw new StanzaError('not-allowed', 'an account is no contact of its own')
+  await server.routing.rosters.change(account, view => {
+    const before = view.items.get(jid)
+    if (!before && view.items.size >= rosterLimits.items) throw new StanzaError('not-allowed', 'the roster is full')
+    const { subscription = 'none', ask = false, approved = false } = before ?? {}
+    const item = { jid, name: wanted.name, groups: wanted.groups, subscription, ask, approved }
+    return {
+      change: { put: [item] },
+      committed: after => {
+        confirm()
+        pushItem(server.routing, account, item, after.version)
+      },
+    }
+  })
+}
+
+/** Nobody reads or changes somebody else's roster. RFC 6121 §2.3.3 */
+function checkOwner(iq: Stanza): void {
+  if (iq.from!.bareText !== iq.to!.bareText) throw new StanzaError('forbidden', 'this is not your roster')
+}

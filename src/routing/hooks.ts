@@ -1,0 +1,156 @@
+import type { Jid } from '../protocols/jid.js'
+import type { Stanza, StanzaKind } from '../protocols/stanza/stanza.js'
+import type { Session } from '../sessions/session.js'
+
+/** What a transform returns to end a stanza's way. */
+export const drop: unique symbol = Symbol('drop')
+export type Transformed = Stanza | typeof drop
+
+/** Which stanzas a handler is called for; nobody parses for the others. */
+export interface Filter {
+  readonly kinds?: readonly StanzaKind[]
+  /** Namespaces of the first child element. */
+  readonly namespaces?: readonly string[]
+}
+
+type Result = Transformed | undefined
+type Handler<Context> = (stanza: Stanza, context: Context) => Result | Promise<Result>
+
+interface Entry<Context> {
+  readonly filter: Filter
+  readonly handler: Handler<Context>
+}
+
+function wants({ kinds, namespaces }: Filter, stanza: Stanza): boolean {
+  if (kinds && !kinds.includes(stanza.kind)) return false
+  return !namespaces || (stanza.payload !== undefined && namespaces.includes(stanza.payload.ns))
+}
+
+/** A place on a stanza's way where modules join, in the order of the modules; each sees what the one before it made of the stanza. */
+class StanzaHook<Context> {
+  #entries: readonly Entry<Context>[] = []
+
+  /** Nobody joined: the stanza need not pass here at all. */
+  get isEmpty(): boolean {
+    return this.#entries.length === 0
+  }
+
+  protected add(filter: Filter, handler: Handler<Context>): () => void {
+    const entry = { filter, handler }
+    this.#entries = [...this.#entries, entry]
+    return () => {
+      this.#entries = this.#entries.filter(other => other !== entry)
+    }
+  }
+
+  /** The stanza that goes on, or `drop`; a promise only when a handler returned one. */
+  protected pass(
+    stanza: Stanza,
+    context: Context,
+    from = 0,
+    entries = this.#entries,
+  ): Transformed | Promise<Transformed> {
+    let current = stanza
+    for (let i = from; i < entries.length; i += 1) {
+      const { filter, handler } = entries[i]!
+      if (!wants(filter, current)) continue
+      const result = handler(current, context)
+      if (result instanceof Promise) {
+        const before = current
+        return result.then(later => (later === drop ? drop : this.pass(later ?? before, context, i + 1, entries)))
+      }
+      if (result === drop) return drop
+      current = result ?? current
+    }
+    return current
+  }
+}
+
+/** A hook whose handlers may await: whoever sent the stanza waits with them, so its order is kept. */
+export class WaitingHook<Context> extends StanzaHook<Context> {
+  observe(filter: Filter, handler: (stanza: Stanza, context: Context) => void | Promise<void>): () => void {
+    return this.add(filter, (stanza, context) => {
+      const waiting = handler(stanza, context)
+      return waiting instanceof Promise ? waiting.then(() => undefined) : undefined
+    })
+  }
+
+  transform(
+    filter: Filter,
+    handler: (stanza: Stanza, context: Context) => Transformed | Promise<Transformed>,
+  ): () => void {
+    return this.add(filter, handler)
+  }
+
+  run(stanza: Stanza, context: Context): Transformed | Promise<Transformed> {
+    return this.pass(stanza, context)
+  }
+}
+
+/** A hook whose handlers answer at once, because stanzas from many senders meet there. */
+export class PromptHook<Context> extends StanzaHook<Context> {
+  observe(filter: Filter, handler: (stanza: Stanza, context: Context) => void): () => void {
+    return this.add(filter, (stanza, context) => {
+      handler(stanza, context)
+      return undefined
+    })
+  }
+
+  transform(filter: Filter, handler: (stanza: Stanza, context: Context) => Transformed): () => void {
+    return this.add(filter, handler)
+  }
+
+  run(stanza: Stanza, context: Context): Transformed {
+    const result = this.pass(stanza, context)
+    if (result instanceof Promise) throw new Error('a handler of a prompt hook waited')
+    return result
+  }
+}
+
+/** Something happened; handlers run in the order of the modules, one after the other. */
+export class EventHook<Event> {
+  #handlers: readonly ((event: Event) => void | Promise<void>)[] = []
+
+  observe(handler: (event: Event) => void | Promise<void>): () => void {
+    this.#handlers = [...this.#handlers, handler]
+    return () => {
+      this.#handlers = this.#handlers.filter(other => other !== handler)
+    }
+  }
+
+  /** A promise only when a handler returned one. */
+  emit(event: Event): void | Promise<void> {
+    let waiting: Promise<void> | undefined
+    for (const handler of this.#handlers) {
+      if (waiting) waiting = waiting.then(() => handler(event))
+      else waiting = handler(event) ?? undefined
+    }
+    return waiting
+  }
+}
+
+/** Why a session is gone; undefined when nothing but the connection's end is known. */
+export interface SessionEnd {
+  readonly session: Session
+  readonly status: string | undefined
+}
+
+/** The places where the modules of one virtual host join. */
+export class Hooks {
+  /** A client of this host sent a stanza: `from` is stamped, `to` is as the client wrote it, nothing has been done with it yet. */
+  readonly sent = new WaitingHook<Session>()
+  /** A stanza is about to be handed to a client session of this host. */
+  readonly received = new PromptHook<Session>()
+  /** A message for an account of this host found no resource to go to; a transform that drops it has taken care of it, else it bounces. */
+  readonly undeliverable = new WaitingHook<Jid>()
+  /** A session was registered; it has not sent presence yet. */
+  readonly sessionOpened = new EventHook<Session>()
+  /** A session was unregistered; its contacts have been told, or are being told. */
+  readonly sessionClosed = new EventHook<SessionEnd>()
+  /** A session became available with a priority of zero or more, or raised its priority to that: it takes messages for the account. */
+  readonly becameAvailable = new EventHook<Session>()
+  /** A session that was available, with whatever priority, is not any more. */
+  readonly becameUnavailable = new EventHook<Session>()
+  /** An account is being removed: its sessions have been told to end and what the store held of it is gone. */
+  readonly accountRemoved = new EventHook<Jid>()
+}

@@ -1,0 +1,87 @@
+import type { Element } from 'ltx'
+import { StanzaError } from '../protocols/errors.js'
+import { iqResult, type Stanza } from '../protocols/stanza/stanza.js'
+
+/** Whose answer it is: the domain's own, or the server's on behalf of an account (a bare JID). */
+export type IqTarget = 'host' | 'account'
+
+/** What a handler returns when it sent the result itself, to have it before something else. */
+export const answered: unique symbol = Symbol('answered')
+export type IqAnswer = Element | typeof answered | undefined
+
+/** Answers a request with a payload or without one; throws a `StanzaError` to refuse. `iq.from` and `iq.to` are set. */
+export type IqHandler = (iq: Stanza) => IqAnswer | Promise<IqAnswer>
+
+export interface IqRegistration {
+  readonly domain: string
+  readonly target: IqTarget
+  readonly type: 'get' | 'set'
+  readonly ns: string
+  readonly name: string
+  readonly handler: IqHandler
+}
+
+/** Who answers which IQ request. RFC 6120 §8.2.3 */
+export class IqHandlers {
+  /** By domain, then by namespace; a namespace has a handful of entries. */
+  readonly #byDomain = new Map<string, Map<string, IqRegistration[]>>()
+
+  /** Adds a handler and returns its undo. Throws when the place is taken: that is a bug of a module. */
+  register(registration: IqRegistration): () => void {
+    const { domain, ns } = registration
+    const byNs = this.#byDomain.get(domain) ?? new Map<string, IqRegistration[]>()
+    this.#byDomain.set(domain, byNs)
+    if (this.#find(registration)) throw new Error(`${registration.type} ${registration.name} ${ns} is answered already`)
+    byNs.set(ns, [...(byNs.get(ns) ?? []), registration])
+    return () => {
+      const left = (byNs.get(ns) ?? []).filter(other => other !== registration)
+      if (left.length > 0) byNs.set(ns, left)
+      else byNs.delete(ns)
+    }
+  }
+
+  /** The reply to a request for a domain or a bare JID of ours; undefined when there is none to send. Rejects or throws for bugs only. */
+  answer(domain: string, target: IqTarget, iq: Stanza): Stanza | undefined | Promise<Stanza | undefined> {
+    if (iq.type !== 'get' && iq.type !== 'set') return undefined
+    checkRequest(iq)
+    const { ns, name } = iq.payload!
+    const found = this.#find({ domain, target, type: iq.type, ns, name })
+    if (!found) throw new StanzaError('service-unavailable')
+    const answer = found.handler(iq)
+    return answer instanceof Promise ? answer.then(later => reply(iq, later)) : reply(iq, answer)
+  }
+
+  #find(wanted: Omit<IqRegistration, 'handler'>): IqRegistration | undefined {
+    const { domain, target, type, ns, name } = wanted
+    const entries = this.#byDomain.get(domain)?.get(ns)
+    return entries?.find(entry => entry.target === target && entry.type === type && entry.name === name)
+  }
+}
+
+/** Throws `bad-request` for an IQ that RFC 6120 §8.2.3 forbids, as far as its envelope shows. */
+export function checkIq(iq: Stanza): void {
+  if (iq.id === undefined || iq.id === '') throw new StanzaError('bad-request', 'an IQ has an id')
+  switch (iq.type) {
+    case 'get':
+    case 'set':
+      if (!iq.payload) throw new StanzaError('bad-request', 'an IQ request has exactly one child element')
+      return
+    case 'result':
+    case 'error':
+      return
+    default:
+      throw new StanzaError('bad-request', 'the type of an IQ is get, set, result or error')
+  }
+}
+
+/** The whole check, for a request that is answered here. */
+function checkRequest(iq: Stanza): void {
+  checkIq(iq)
+  if (iq.element.getChildElements().length !== 1) {
+    throw new StanzaError('bad-request', 'an IQ request has exactly one child element')
+  }
+}
+
+function reply(iq: Stanza, answer: IqAnswer): Stanza | undefined {
+  return answer === answered ? undefined : iqResult(iq, answer)
+}

@@ -1,0 +1,98 @@
+import { StanzaError } from '../protocols/errors.js'
+import { errorReply, mayBounce, type Stanza } from '../protocols/stanza/stanza.js'
+import { Presence } from '../sessions/presence.js'
+import type { Session } from '../sessions/session.js'
+import { Subscriptions } from '../sessions/subscriptions.js'
+import { StoreUnavailable } from '../storage/store.js'
+import { drop, Hooks } from './hooks.js'
+import { IqHandlers } from './iq.js'
+import { toAccount, toHost } from './local.js'
+import { Routes } from './routes.js'
+import type { Routing, RoutingOptions } from './services.js'
+
+/** Puts the parts of routing together. */
+export function createRouting(options: RoutingOptions): Routing {
+  const routes = new Routes(options.hosts)
+  const hooks = new Map(options.hosts.map(host => [host, new Hooks()]))
+  const rosterVersioning = new Set<string>()
+
+  const route = (stanza: Stanza): void | Promise<void> => {
+    try {
+      const waiting = forward(routing, stanza)
+      if (waiting instanceof Promise) return waiting.catch(error => bounce(routing, stanza, error))
+    } catch (error) {
+      return bounce(routing, stanza, error)
+    }
+  }
+  const deliver = (session: Session, stanza: Stanza) => handOver(routing, session, stanza)
+  const common = {
+    ...options,
+    rosterVersioning,
+    isHost: routes.isHost,
+    route,
+    deliver,
+    hooksOf: (host: string) => hooks.get(host)!, // every session and every account is on a host
+    send: (stanza: Stanza) => void route(stanza),
+    inBackground: (work: () => void | Promise<void>) => inBackground(options, work),
+    becameAvailable: (session: Session) => hooks.get(session.jid.domain)!.becameAvailable.emit(session),
+    becameUnavailable: (session: Session) =>
+      inBackground(options, () => hooks.get(session.jid.domain)!.becameUnavailable.emit(session)),
+    explain: (error: unknown) => explain(routing, error),
+  }
+  const presence = new Presence(common)
+  const subscriptions = new Subscriptions({ ...common, presence })
+  const routing: Routing = { ...common, routes, iq: new IqHandlers(), presence, subscriptions }
+  return routing
+}
+
+/** Where a stanza goes, in the order of spec/listeners.md §3.4; throws the error of RFC 6120 §10 for the sender. */
+function forward(routing: Routing, stanza: Stanza): void | Promise<void> {
+  const to = stanza.to
+  if (to === undefined) throw new StanzaError('jid-malformed', 'the address is not valid')
+  if (to.resource !== '' && stanza.kind !== 'presence') {
+    // The way of nearly every stanza: somebody online, by full JID.
+    const session = routing.sessions.byFull(to.text)
+    if (session !== undefined && routing.deliver(session, stanza)) return
+  }
+  if (routing.routes.isHost(to.domain)) {
+    return to.local === '' ? toHost(routing, stanza, to) : toAccount(routing, stanza, to)
+  }
+  const route = routing.routes.get(to.domain)
+  if (route !== undefined) return route.deliver(stanza)
+  if (routing.remote?.(stanza) !== true) throw new StanzaError('remote-server-not-found')
+}
+
+function handOver(routing: Routing, session: Session, stanza: Stanza): boolean {
+  const hook = routing.hooksOf(session.jid.domain).received
+  if (hook.isEmpty) return session.deliver(stanza)
+  try {
+    const result = hook.run(stanza, session)
+    return result === drop || session.deliver(result)
+  } catch (error) {
+    // A filter that failed may have been there to keep the stanza out; and the sender is not at fault.
+    routing.onBug(error)
+    return true
+  }
+}
+
+function inBackground(options: RoutingOptions, work: () => void | Promise<void>): void {
+  try {
+    const waiting = work()
+    if (waiting instanceof Promise) void waiting.catch(error => options.onBug(error))
+  } catch (error) {
+    options.onBug(error)
+  }
+}
+
+function bounce(routing: Routing, stanza: Stanza, error: unknown): void | Promise<void> {
+  const condition = routing.explain(error)
+  if (stanza.from !== undefined && mayBounce(stanza)) return routing.route(errorReply(stanza, condition))
+}
+
+function explain(routing: Routing, error: unknown): StanzaError {
+  if (error instanceof StanzaError) return error
+  if (error instanceof StoreUnavailable)
+    return new StanzaError('resource-constraint', 'the store does not answer, try again later')
+  routing.onBug(error)
+  return new StanzaError('internal-server-error')
+}

@@ -1,0 +1,50 @@
+import type { StanzaError } from '../protocols/errors.js'
+import type { Jid } from '../protocols/jid.js'
+import type { Stanza } from '../protocols/stanza/stanza.js'
+import type { AccountLookup } from '../sessions/accounts.js'
+import type { Presence } from '../sessions/presence.js'
+import type { SessionRegistry } from '../sessions/registry.js'
+import type { Rosters } from '../sessions/rosters.js'
+import type { Session } from '../sessions/session.js'
+import type { Subscriptions } from '../sessions/subscriptions.js'
+import type { Hooks } from './hooks.js'
+import type { IqHandlers } from './iq.js'
+import type { Routes } from './routes.js'
+
+/** What routing is made of; `server.ts` hands it in. */
+export interface RoutingOptions {
+  /** Served domains in prepared form, the first one first. */
+  readonly hosts: readonly string[]
+  readonly sessions: SessionRegistry
+  readonly rosters: Rosters
+  readonly accounts: AccountLookup
+  /** Told of every error that is nobody's expected answer, with the kind of the stanza it happened to. */
+  onBug(error: unknown): void
+  /** Takes a stanza for a domain that is not ours; false when there is no way there. Absent: no federation. */
+  remote?(stanza: Stanza): boolean
+  /** Sessions that the account may have at one time (`max_user_sessions`); absent: any number. */
+  maxSessions?(account: Jid): number
+}
+
+/** Everything that a stanza may meet on its way; made once, by `createRouting`. */
+export interface Routing extends RoutingOptions {
+  readonly routes: Routes
+  readonly iq: IqHandlers
+  readonly presence: Presence
+  readonly subscriptions: Subscriptions
+  /** Hosts whose roster pushes bear a version; the roster module adds them. */
+  readonly rosterVersioning: Set<string>
+  /** The hooks of a virtual host. */
+  hooksOf(host: string): Hooks
+  /**
+   * Sends a stanza to where its `to` says, and an error back to its `from` when it cannot be. Never throws and never rejects.
+   * A promise only when something had to be awaited: the store, or a module.
+   */
+  route(stanza: Stanza): void | Promise<void>
+  /** Hands a stanza to a session of ours, past the modules; false when the session did not take it. */
+  deliver(session: Session, stanza: Stanza): boolean
+  /** Does what nobody waits for; a failure, at once or later, is reported and goes no further. */
+  inBackground(work: () => void | Promise<void>): void
+  /** The error that the other side is told; what is no expected outcome is reported as a bug. */
+  explain(error: unknown): StanzaError
+}

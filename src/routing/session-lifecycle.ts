@@ -1,0 +1,75 @@
+import type { StreamCondition } from '../protocols/errors.js'
+import type { Jid } from '../protocols/jid.js'
+import type { Stanza } from '../protocols/stanza/stanza.js'
+import type { Session } from '../sessions/session.js'
+import type { Routing } from './services.js'
+
+/** What a session hears that made room for another. spec/listeners.md §3.1.6 */
+const replacedText = 'Replaced by new connection'
+
+/** Registers a session after bind. It replaces one of the same full JID, and the oldest ones above `max_user_sessions`. */
+export function openSession(routing: Routing, session: Session): void {
+  const account = session.jid.bare
+  const replaced = routing.sessions.add(session)
+  if (replaced) replace(routing, replaced)
+  const surplus = routing.sessions.resources(account.text).length - (routing.maxSessions?.(account) ?? Infinity)
+  for (const oldest of routing.sessions.resources(account.text).slice(0, Math.max(surplus, 0))) {
+    if (oldest === session) break
+    routing.sessions.remove(oldest)
+    replace(routing, oldest)
+  }
+  routing.inBackground(() => routing.hooksOf(account.domain).sessionOpened.emit(session))
+}
+
+/** Unregisters a session whose connection is gone and tells those who saw it. After it was replaced, or a second time, it does nothing. */
+export function closeSession(routing: Routing, session: Session, status?: string): void {
+  if (routing.sessions.remove(session)) depart(routing, session, status)
+}
+
+/** Finds another way for a stanza that a session took and could not hand to its client any more. spec/listeners.md §3.1.6 */
+export function reroute(routing: Routing, session: Session, stanza: Stanza): void | Promise<void> {
+  if (!mayMatterLater(stanza)) return
+  // A message for the account went to every resource of that priority already.
+  const others = stanza.to?.resource === '' ? routing.sessions.resources(session.jid.bareText) : []
+  if (others.some(other => other.presence !== undefined && other.priority >= Math.max(session.priority, 0))) return
+  return routing.route(stanza)
+}
+
+function mayMatterLater({ kind, type }: Stanza): boolean {
+  return kind === 'message' || (kind === 'iq' && (type === 'get' || type === 'set'))
+}
+
+/** Ends every session of an account; its contacts are told at once. */
+export function endSessions(routing: Routing, account: Jid, condition: StreamCondition, text?: string): void {
+  for (const session of routing.sessions.resources(account.bareText)) {
+    closeSession(routing, session, text)
+    session.end(condition, text)
+  }
+}
+
+/** Removes an account with everything that is remembered of it, once `remove` has removed it from where accounts are kept. */
+export async function removeAccount(
+  routing: Routing,
+  account: Jid,
+  remove: () => Promise<boolean>,
+  committed: () => void = () => {},
+): Promise<boolean> {
+  const roster = await routing.rosters.get(account)
+  if (!(await remove())) return false
+  committed()
+  endSessions(routing, account, 'not-authorized', 'The account was removed')
+  await routing.subscriptions.leaveAll(account, roster)
+  routing.rosters.forget(account)
+  await routing.hooksOf(account.domain).accountRemoved.emit(account)
+  return true
+}
+
+function replace(routing: Routing, session: Session): void {
+  depart(routing, session, replacedText)
+  session.end('conflict', replacedText)
+}
+
+function depart(routing: Routing, session: Session, status: string | undefined): void {
+  routing.inBackground(() => routing.presence.ended(session, status))
+  routing.inBackground(() => routing.hooksOf(session.jid.domain).sessionClosed.emit({ session, status }))
+}

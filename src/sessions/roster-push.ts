@@ -1,0 +1,28 @@
+import { Element } from 'ltx'
+import type { Jid } from '../protocols/jid.js'
+import { itemElement, type RosterEntry, removedElement, rosterQuery } from '../protocols/roster.js'
+import { Stanza } from '../protocols/stanza/stanza.js'
+import type { SessionRegistry } from './registry.js'
+import type { Session } from './session.js'
+
+/** What sending roster pushes takes. */
+export interface PushServices {
+  readonly sessions: SessionRegistry
+  /** Hosts whose pushes bear a version. RFC 6121 §2.6 */
+  readonly rosterVersioning: ReadonlySet<string>
+  deliver(session: Session, stanza: Stanza): boolean
+}
+
+let pushes = 0
+
+/** Tells every interested resource of the account what became of an item; a text is the JID of a removed one. RFC 6121 §2.1.6 */
+export function pushItem(services: PushServices, account: Jid, item: RosterEntry | string, version: number): void {
+  const ver = services.rosterVersioning.has(account.domain) ? String(version) : undefined
+  for (const session of services.sessions.resources(account.bareText)) {
+    if (!session.isInterested) continue
+    pushes += 1
+    const push = new Element('iq', { type: 'set', id: `push${pushes}`, from: account.text, to: session.jid.text })
+    push.cnode(rosterQuery([typeof item === 'string' ? removedElement(item) : itemElement(item)], ver))
+    services.deliver(session, Stanza.fromElement(push))
+  }
+}
