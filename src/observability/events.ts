@@ -1,15 +1,143 @@
+import { systemClock } from './clock.js'
+
 /*
- * Every event the server tells about, with its fields and its level. Code emits; only sinks log or count.
+ * Every event the server tells about, in one table: its name, its level, what it says and what it carries.
+ * Code emits; only sinks log or count. To add one, add an entry to `catalogue`.
  * No field ever holds a password, a token or the body of a stanza.
  */
-export type Level = 'emergency' | 'alert' | 'critical' | 'error' | 'warning' | 'notice' | 'info' | 'debug'
 
-export interface EventFields {
-  'server.ready': { ms: number }
+/** From the gravest to the least, with the names that `general.loglevel` uses. */
+export const levels = ['emergency', 'alert', 'critical', 'error', 'warning', 'notice', 'info', 'debug'] as const
+export type Level = (typeof levels)[number]
+/** `general.loglevel`: events of this level and graver ones are told; `all` is `debug`. */
+export type LogLevel = Level | 'none' | 'all'
+
+export type FieldValue = string | number | boolean | undefined
+type Fields = { readonly [name: string]: FieldValue }
+/** Names that every record uses for itself. */
+type Reserved = 'time' | 'level' | 'event' | 'message'
+
+interface Declaration<F> {
+  readonly level: Level
+  readonly message: string
+  /** Never set: it carries the type of the fields. */
+  readonly fields?: F
 }
-export const eventLevels: Record<keyof EventFields, Level> = {
-  'server.ready': 'notice',
-}
-export type EventName = keyof EventFields
-/** Tells an event; cheap when nobody listens at its level. Never throws. */
+
+const event = <F extends Fields & { readonly [K in Reserved]?: never }>(
+  level: Level,
+  message: string,
+): Declaration<F> => ({ level, message })
+
+// biome-ignore lint/complexity/noBannedTypes: an event without fields takes exactly {}
+type None = {}
+
+export const catalogue = {
+  'server.starting': event<{ version: string; node: string; pid: number }>('notice', 'server starting'),
+  'server.ready': event<{ ms: number }>('notice', 'server ready'),
+  'server.stopping': event<{ reason: string }>('notice', 'server stopping'),
+  'server.stopped': event<{ ms: number }>('notice', 'server stopped'),
+  'server.bug': event<{ error: string; stack?: string }>('error', 'unexpected error'),
+  'signal.ignored': event<{ signal: string }>('notice', 'signal ignored'),
+
+  'config.notice': event<{ path: string; text: string }>('info', 'configuration'),
+  'config.warning': event<{ path: string; text: string }>('warning', 'configuration'),
+  'certificate.created': event<{ file: string; names: string }>('warning', 'development certificate created'),
+
+  'listener.bound': event<{ listener: string; address: string; port: number }>('notice', 'listening'),
+  'listener.retrying': event<{ listener: string; address: string; port: number; attempt: number; error: string }>(
+    'warning',
+    'port not free, trying again',
+  ),
+  'listener.failed': event<{ listener: string; address: string; port: number; error: string }>(
+    'critical',
+    'listener failed',
+  ),
+
+  'connection.opened': event<{ connection: string; address: string; port: number }>('debug', 'connection opened'),
+  'connection.closed': event<{ connection: string; reason: string; jid?: string }>('debug', 'connection closed'),
+
+  'auth.succeeded': event<{ jid: string; address: string; mechanism: string }>('info', 'authenticated'),
+  'auth.failed': event<{ jid?: string; address: string; mechanism: string; condition: string }>(
+    'info',
+    'authentication failed',
+  ),
+
+  'session.opened': event<{ jid: string }>('info', 'session opened'),
+  'session.closed': event<{ jid: string; reason: string }>('info', 'session closed'),
+  'session.replaced': event<{ jid: string }>('info', 'session replaced by a newer one'),
+
+  'actor.faulted': event<{ path: string; error: string; stack?: string }>('error', 'actor faulted'),
+  'actor.restarted': event<{ path: string; restarts: number }>('warning', 'actor restarted'),
+  'actor.escalated': event<{ path: string; error: string }>('critical', 'actor gave up, its parent decides'),
+
+  'storage.failed': event<{ error: string }>('error', 'storage failed'),
+  'storage.recovered': event<None>('notice', 'storage recovered'),
+  'storage.overloaded': event<{ waiting: number }>('warning', 'storage cannot keep up'),
+
+  'control.failed': event<{ verb: string; error: string; stack?: string }>('error', 'control request failed'),
+  'http.failed': event<{ request: string; method: string; path: string; error: string; stack?: string }>(
+    'error',
+    'HTTP request failed',
+  ),
+} as const
+
+export type EventName = keyof typeof catalogue
+type FieldsOf<D> = D extends Declaration<infer F> ? F : never
+export type EventFields = { [K in EventName]: FieldsOf<(typeof catalogue)[K]> }
+/** Tells an event; costs one look-up when its level is off. Never throws. */
 export type Emit = <K extends EventName>(name: K, fields: EventFields[K]) => void
+
+/** An event as the sinks get it. */
+export interface EventRecord {
+  /** Milliseconds since 1970. */
+  readonly at: number
+  readonly name: EventName
+  readonly level: Level
+  readonly message: string
+  readonly fields: Fields
+}
+export type Sink = (record: EventRecord) => void
+
+export interface Events {
+  readonly emit: Emit
+  /** Ask before building the fields of an event on a hot path. */
+  isEnabled(level: Level): boolean
+  /** How many records a sink threw away by failing. */
+  lost(): number
+}
+
+/** Tells the sinks about every event of `level` and graver. A sink that throws loses its record, nothing else. */
+export function createEvents(options: { level: LogLevel; sinks: readonly Sink[]; wall?: () => number }): Events {
+  const { sinks, wall = systemClock.wall } = options
+  const threshold = options.level === 'all' ? levels.length - 1 : levels.indexOf(options.level as Level) // none: -1
+  const isEnabled = (level: Level) => sinks.length > 0 && levels.indexOf(level) <= threshold
+  const enabled = new Set<EventName>()
+  for (const name of Object.keys(catalogue) as EventName[]) if (isEnabled(catalogue[name].level)) enabled.add(name)
+  let lost = 0
+  return {
+    isEnabled,
+    lost: () => lost,
+    emit(name, fields) {
+      if (!enabled.has(name)) return
+      const { level, message } = catalogue[name]
+      const record: EventRecord = { at: wall(), name, level, message, fields }
+      for (const sink of sinks) {
+        try {
+          sink(record)
+        } catch {
+          lost++ // nobody is left to be told
+        }
+      }
+    },
+  }
+}
+
+/** Tells nobody. */
+export const silentEvents: Events = createEvents({ level: 'none', sinks: [] })
+
+/** The fields that describe a thrown value. */
+export function thrown(error: unknown): { error: string; stack?: string } {
+  if (!(error instanceof Error)) return { error: String(error) }
+  return error.stack === undefined ? { error: error.message } : { error: error.message, stack: error.stack }
+}

@@ -1,0 +1,76 @@
+import type { Writable } from 'node:stream'
+import type { Notice } from '../config/problem.js'
+import type { Config } from '../config/root.js'
+import { createEvents, type Events } from '../observability/events.js'
+import { createLogger } from '../observability/logger.js'
+import type { Output } from './args.js'
+import { endpoint } from './status.js'
+
+/** What `start` needs of a server that runs. */
+export interface StartedServer {
+  readonly addresses: readonly { name: string; protocol: string; address: string; port: number }[]
+  /** Drains within `general.shutdown_timeout`. */
+  stop(reason?: string): Promise<void>
+}
+
+export type StartServer = (config: Config, options: { dev: boolean; events: Events }) => Promise<StartedServer>
+
+export interface StartOptions {
+  /** Make development certificates where files are missing. */
+  dev: boolean
+  json: boolean
+  notices: readonly Notice[]
+}
+
+/**
+ * `meerkat start`: runs a server until SIGTERM or SIGINT, which drain it; a second one ends the process at once with exit code 1.
+ * Resolves with the exit code. Rejects with what kept the server from starting.
+ */
+export async function runStart(
+  config: Config,
+  options: StartOptions,
+  startServer: StartServer,
+  output: Output,
+  log: Writable = process.stderr,
+): Promise<number> {
+  const logger = createLogger({ format: config.general.log_format, stream: log })
+  const events = createEvents({ level: config.general.loglevel, sinks: [logger.sink] })
+  for (const { path, message } of options.notices) events.emit('config.notice', { path, text: message })
+  const stopAsked = stopSignal(events, output)
+  try {
+    const server = await startServer(config, { dev: options.dev, events })
+    announce(server, options.json, output)
+    await server.stop(await stopAsked)
+    return 0
+  } finally {
+    await logger.close()
+  }
+}
+
+/** Resolves with the name of the first signal that asks to stop, also one that comes while the server starts. */
+function stopSignal(events: Events, output: Output): Promise<string> {
+  process.on('SIGHUP', signal => events.emit('signal.ignored', { signal }))
+  return new Promise(resolve => {
+    let isAsked = false
+    const stop = (signal: NodeJS.Signals) => {
+      if (isAsked) {
+        output.error(`meerkat: ${signal} again, stopping at once`)
+        process.exit(1)
+      }
+      isAsked = true
+      resolve(signal)
+    }
+    process.on('SIGTERM', stop)
+    process.on('SIGINT', stop)
+  })
+}
+
+/** Scripts wait for the line that starts with `ready`; the time counts from the start of the process. */
+function announce(server: StartedServer, isJson: boolean, output: Output): void {
+  const ms = Math.round(performance.now())
+  for (const address of server.addresses) {
+    const text = `listening ${address.protocol} ${endpoint(address.address, address.port)}`
+    output.out(isJson ? JSON.stringify({ listening: address }) : text)
+  }
+  output.out(isJson ? JSON.stringify({ ready: { ms } }) : `ready in ${ms} ms`)
+}

@@ -1,0 +1,136 @@
+import { randomUUID } from 'node:crypto'
+import type { RequestListener } from 'node:http'
+import { promisify } from 'node:util'
+import { gzip } from 'node:zlib'
+import type { Context } from 'koa'
+import type { Counters } from '../observability/counters.js'
+import { type Emit, thrown } from '../observability/events.js'
+import { StartupError } from '../observability/startup-error.js'
+import { beyondLimits } from './limits.js'
+import { createDispatcher, type Dispatcher, type Match, PatternError, type Route, splitPath } from './pattern.js'
+import { requestTarget } from './target.js'
+
+/** What a handler is told about a request besides koa's context. */
+export interface Asked extends Match {
+  /** Lower-cased, without port. */
+  readonly host: string
+}
+
+/** Answers the requests of one mounted path. One that fails is answered with 500. */
+export type HttpHandler = (ctx: Context, asked: Asked) => void | Promise<void>
+
+export interface HttpAppOptions {
+  /** In the order of the configuration file. */
+  routes: readonly Route<HttpHandler>[]
+  /** Value of the `server` header. HL-7 */
+  serverName: string
+  /** Compress what clients accept compressed. HL-10 */
+  compress: boolean
+  counters: Counters
+  emit: Emit
+}
+
+/**
+ * The koa app of one HTTP listener: limits, choice of the handler by host and path, errors. koa is loaded by the first call.
+ * @throws StartupError for a host or path that is no pattern
+ */
+export async function createHttpApp(options: HttpAppOptions): Promise<RequestListener> {
+  const dispatch = compileRoutes(options.routes)
+  const { default: Koa } = await import('koa')
+  const app = new Koa()
+  app.use(async ctx => {
+    options.counters.httpRequests++
+    ctx.set('server', options.serverName)
+    try {
+      await answer(ctx, dispatch)
+      if (options.compress) await compress(ctx)
+    } catch (error) {
+      fail(ctx, error, options)
+    }
+  })
+  // Failures of handlers end above. What arrives here is a client that went away, or an answer that could not be written out.
+  app.on('error', (error: Error & { code?: string }, ctx?: Context) => {
+    if (ctx !== undefined && !ctx.req.socket.destroyed && error.code === undefined) report(ctx, error, options)
+  })
+  return app.callback()
+}
+
+function compileRoutes(routes: readonly Route<HttpHandler>[]): Dispatcher<HttpHandler> {
+  try {
+    return createDispatcher(routes)
+  } catch (error) {
+    if (error instanceof PatternError) throw new StartupError('configuration', error.message, { cause: error })
+    throw error
+  }
+}
+
+async function answer(ctx: Context, dispatch: Dispatcher<HttpHandler>): Promise<void> {
+  const excess = beyondLimits(ctx.req)
+  if (excess !== undefined) return refuse(ctx, excess)
+  const target = requestTarget(ctx.req)
+  const segments = target === undefined ? undefined : splitPath(target.path)
+  if (target === undefined || segments === undefined) return refuse(ctx, 400)
+  const found = dispatch(target.host, segments)
+  if (found === undefined) return empty(ctx, 404)
+  const { target: handler, bindings, rest } = found
+  await handler(ctx, { host: target.host, bindings, rest })
+}
+
+/** An answer without a body. */
+export function empty(ctx: Context, status: number): void {
+  ctx.body = null
+  ctx.status = status
+}
+
+/** An answer with a JSON body that no cache keeps. */
+export function json(ctx: Context, value: unknown, status = 200): void {
+  ctx.body = JSON.stringify(value)
+  ctx.type = 'application/json'
+  ctx.set('cache-control', 'no-store')
+  ctx.status = status
+}
+
+/** Answers and closes the connection: where the next request starts cannot be known, or is not wanted. */
+function refuse(ctx: Context, status: number): void {
+  empty(ctx, status)
+  ctx.set('connection', 'close')
+}
+
+/** HR-5 */
+function fail(ctx: Context, error: unknown, options: HttpAppOptions): void {
+  const id = report(ctx, error, options)
+  if (ctx.headerSent) {
+    ctx.req.socket.destroy() // half an answer must not look like a whole one
+    return
+  }
+  for (const name of ctx.res.getHeaderNames()) if (name !== 'server') ctx.remove(name)
+  ctx.set('x-request-id', id)
+  empty(ctx, 500)
+}
+
+/** The path is told without its query, which may hold a token. */
+function report(ctx: Context, error: unknown, { counters, emit }: HttpAppOptions): string {
+  const id = randomUUID()
+  counters.httpFailures++
+  emit('http.failed', {
+    request: id,
+    method: ctx.method,
+    path: ctx.originalUrl.split('?', 1)[0] ?? '',
+    ...thrown(error),
+  })
+  return id
+}
+
+const gzipped = promisify(gzip)
+const minCompressed = 300
+
+/** HL-10 */
+async function compress(ctx: Context): Promise<void> {
+  const body: unknown = ctx.body
+  if (!(typeof body === 'string' || Buffer.isBuffer(body)) || ctx.res.hasHeader('content-encoding')) return
+  if (Buffer.byteLength(body) <= minCompressed) return
+  ctx.vary('accept-encoding')
+  if (ctx.get('accept-encoding') === '' || ctx.acceptsEncodings('gzip', 'identity') !== 'gzip') return
+  ctx.body = await gzipped(body)
+  ctx.set('content-encoding', 'gzip')
+}

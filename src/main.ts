@@ -1,0 +1,158 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs'
+import { Command, Option } from 'commander'
+import { configFile, exitCode, readConfig, UserError, wholeNumber } from './cli/args.js'
+import { ControlError } from './cli/control.js'
+import { ConfigError, formatProblem } from './config/problem.js'
+import { StartupError } from './observability/startup-error.js'
+
+/*
+ * The command. Each verb loads what it needs when it runs, so that `--help` is quick; this file alone reads the environment.
+ */
+
+const output = {
+  out: (line: string) => void process.stdout.write(`${line}\n`),
+  error: (line: string) => void process.stderr.write(`${line}\n`),
+}
+
+interface Common {
+  config?: string
+  json?: true
+}
+
+/** Runs a verb and ends the process with its exit code. */
+async function run(options: Common, verb: (file: string, isJson: boolean) => Promise<number>): Promise<never> {
+  const isJson = options.json === true
+  const code = await verb(configFile(options.config, process.env), isJson).catch((error: unknown) =>
+    fail(error, isJson),
+  )
+  process.exit(code)
+}
+
+/** Tells what went wrong and gives the exit code. */
+function fail(error: unknown, isJson: boolean): number {
+  if (error instanceof ConfigError) {
+    if (isJson) output.out(JSON.stringify({ ok: false, problems: error.problems }))
+    else for (const problem of error.problems) output.error(formatProblem(problem))
+    return exitCode.user
+  }
+  const code = userCode(error)
+  const message = error instanceof Error ? error.message : String(error)
+  if (isJson) output.out(JSON.stringify({ ok: false, error: { code: code ?? 'internal', message } }))
+  else output.error(`meerkat: ${message}`)
+  if (code !== undefined) return exitCode.user
+  if (error instanceof Error && error.stack !== undefined) output.error(error.stack) // for the report of the bug
+  return exitCode.ours
+}
+
+/** What kind of error of the user's side it is; undefined when it is ours. */
+function userCode(error: unknown): string | undefined {
+  if (error instanceof StartupError) return error.problem
+  if (error instanceof UserError || error instanceof ControlError) return error.code
+  return undefined
+}
+
+const dataDirOf = async (file: string) => (await readConfig(file, process.env)).config.general.data_dir
+
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+const program = new Command('meerkat')
+  .description('An XMPP server: a supervised tree of actors.')
+  .version(version)
+  .showHelpAfterError('(meerkat --help tells more)')
+
+/** A verb with the options that every verb has. */
+const verb = (parent: Command, name: string, description: string) =>
+  parent
+    .command(name)
+    .description(description)
+    .option('--config <file>', 'configuration file (default: $MEERKAT_CONFIG, else config/meerkat.toml)')
+    .option('--json', 'write JSON instead of text')
+
+verb(program, 'start', 'run the server in the foreground; SIGTERM ends it in good order')
+  .option('--dev', 'make development certificates where files are missing')
+  .action((options: Common & { dev?: true }) =>
+    run(options, async (file, isJson) => {
+      const { config, notices } = await readConfig(file, process.env)
+      const [{ runStart }, { createServer }] = await Promise.all([import('./cli/start.js'), import('./server.js')])
+      return runStart(config, { dev: options.dev === true, json: isJson, notices }, createServer, output)
+    }),
+  )
+
+verb(program, 'check', 'say everything that is wrong with the configuration')
+  .option('--dev', 'missing certificate files are fine')
+  .action((options: Common & { dev?: true }) =>
+    run(options, async (file, isJson) => {
+      const [{ runCheck }, { modules }] = await Promise.all([import('./cli/check.js'), import('./modules/index.js')])
+      return runCheck({ file, env: process.env, dev: options.dev === true, json: isJson, modules }, output)
+    }),
+  )
+
+verb(program, 'tree', 'show the actors of the running server')
+  .argument('[path]', 'actor to start from, such as /root/listeners')
+  .option('--depth <n>', 'levels below it', wholeNumber(0, 10), 3)
+  .option('--limit <n>', 'children per actor', wholeNumber(1, 1_000), 10)
+  .action((path: string | undefined, options: Common & { depth: number; limit: number }) =>
+    run(options, async (file, isJson) => {
+      const [{ runTree }, dataDir] = await Promise.all([import('./cli/tree.js'), dataDirOf(file)])
+      return runTree({ dataDir, path, depth: options.depth, limit: options.limit, json: isJson }, output)
+    }),
+  )
+
+verb(program, 'status', 'show the state of the running server').action((options: Common) =>
+  run(options, async (file, isJson) => {
+    const [{ runStatus }, dataDir] = await Promise.all([import('./cli/status.js'), dataDirOf(file)])
+    return runStatus({ dataDir, json: isJson }, output)
+  }),
+)
+
+verb(program, 'cert', 'make certificates for development, signed by an authority of your own')
+  .argument('<host...>', 'domains or addresses')
+  .option('--out <folder>', 'where the certificates go (default: data_dir)')
+  .action((hosts: string[], options: Common & { out?: string }) =>
+    run(options, async (file, isJson) => {
+      const [{ runCert }, dataDir] = await Promise.all([import('./cli/cert.js'), dataDirOf(file)])
+      return runCert(hosts, { dataDir, out: options.out, json: isJson }, output)
+    }),
+  )
+
+interface UserOptions extends Common {
+  password?: string
+  passwordStdin?: true
+}
+
+const user = program.command('user').description('manage accounts, of the running server or of its store')
+
+/** `meerkat user ACTION JID` */
+function userVerb(action: 'add' | 'passwd' | 'remove' | 'list', target: string, description: string): Command {
+  return verb(user, action, description)
+    .argument(target, action === 'list' ? 'domain; the first one when it is left out' : 'such as romeo@example.org')
+    .action((jid: string | undefined, options: UserOptions) =>
+      run(options, async (file, isJson) => {
+        const { runUser } = await import('./cli/user.js')
+        const { password, passwordStdin } = options
+        return runUser(
+          { action, jid, password, passwordStdin: passwordStdin === true, file, env: process.env, json: isJson },
+          output,
+        )
+      }),
+    )
+}
+
+for (const command of [userVerb('add', '<jid>', 'make an account'), userVerb('passwd', '<jid>', 'set a password')]) {
+  command
+    .addOption(
+      new Option('--password <password>', 'the password; others on this machine can see it while the command runs'),
+    )
+    .addOption(new Option('--password-stdin', 'read the password from the first line of stdin').conflicts('password'))
+}
+userVerb('remove', '<jid>', 'remove an account with everything stored for it')
+userVerb('list', '[domain]', 'list the accounts of a domain')
+
+process.on('uncaughtException', error => {
+  process.exit(fail(error, false))
+})
+// Nobody reads what is written any more, as in `meerkat tree | head`. A server goes on.
+process.stdout.on('error', () => undefined)
+process.stderr.on('error', () => undefined)
+
+await program.parseAsync()

@@ -1,0 +1,31 @@
+/*
+ * What the server counts about itself. An increment is one property write; whoever shows the numbers reads the object.
+ * They only ever grow, except those that say "now".
+ */
+
+/** Fresh counters, all zero; one object per server. */
+export const createCounters = () => ({
+  connectionsAccepted: 0,
+  /** Ended before or by the acceptor: limits, a bad PROXY header, a drain. */
+  connectionsRefused: 0,
+  connectionsNow: 0,
+  sessionsOpened: 0,
+  sessionsReplaced: 0,
+  sessionsNow: 0,
+  loginsSucceeded: 0,
+  loginsFailed: 0,
+  bytesIn: 0,
+  bytesOut: 0,
+  stanzasIn: 0,
+  stanzasOut: 0,
+  /** Stanzas answered with an error because they could go nowhere. */
+  stanzasUndeliverable: 0,
+  streamErrors: 0,
+  actorFaults: 0,
+  actorRestarts: 0,
+  hibernations: 0,
+  httpRequests: 0,
+  httpFailures: 0,
+})
+
+export type Counters = ReturnType<typeof createCounters>
