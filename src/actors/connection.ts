@@ -1,0 +1,488 @@
+/*
+ * One client connection: feeds the stream machine, performs its effects, owns the session and the transport.
+ * Until the resource is bound everything goes through `protocols/stream/c2s.ts`; after that a stanza takes the short path
+ * (`stanza` → `route`, `deliver` → the transport) with no transition and no effect.
+ */
+
+import type { Socket } from 'node:net'
+import { Element } from 'ltx'
+import type { Login, LoginFacts } from '../auth/login.js'
+import type { Counters } from '../observability/counters.js'
+import type { Emit } from '../observability/events.js'
+import { StreamError } from '../protocols/errors.js'
+import { Jid } from '../protocols/jid.js'
+import { NS } from '../protocols/namespaces.js'
+import { Stanza } from '../protocols/stanza/stanza.js'
+import * as c2s from '../protocols/stream/c2s.js'
+import { offerFeatures } from '../protocols/stream/features.js'
+import { tcpFraming as framing } from '../protocols/stream/framing.js'
+import { type Frame, interest } from '../protocols/xml/frame.js'
+import { Framer } from '../protocols/xml/framer.js'
+import { buildElement } from '../protocols/xml/tree.js'
+import type { Session } from '../sessions/session.js'
+import { TcpTransport } from '../transports/tcp.js'
+import type { Peer, TransportContext, TransportOwner } from '../transports/transport.js'
+import { Actor, type ActorInit, type StopReason } from './runtime/index.js'
+
+/** Bytes of one element before login; no option lifts it. spec/listeners.md §1.9 */
+const ELEMENT_BEFORE_LOGIN = 10_000
+/** From accept to session, in milliseconds; no option lifts it. spec/listeners.md §1.3 */
+const LOGIN_MS = 120_000
+/** For the TLS handshake, in milliseconds. spec/listeners.md §1.6.4 */
+const HANDSHAKE_MS = 10_000
+/** Deadlines: the state before the session, the handshake, and everything before the session together. */
+const STATE = 'state'
+const LOGIN = 'login'
+
+/** Namespaces whose children a client may not send. spec/listeners.md §3.1.6 */
+const stripped = interest(NS.delay) | interest(NS.legacyDelay)
+
+/** What a connection needs of the rest of the server; one value per listener, shared by its connections. */
+export interface C2sServices {
+  readonly listener: string
+  readonly node: string
+  readonly environment: c2s.Environment
+  readonly login: Login
+  readonly transport: TransportContext
+  readonly emit: Emit
+  readonly counters: Counters
+  /** Handshake at once, before the first byte of XML. `tls.mode = "tls"` */
+  readonly isDirectTls: boolean
+  /** Bytes of one stanza after login. */
+  readonly stanzaBytes: number
+  /** Milliseconds in each state before the session. */
+  readonly stateTimeout: number
+  /** Begins the server's side of TLS; throws when the listener has no certificate. */
+  secure(transport: TcpTransport, onSecured: () => void): void
+  /** 16 lower-case hex digits. */
+  newStreamId(): string
+  newResource(): string
+  /** What modules offer at this point, as XML. */
+  features(host: string, isAuthenticated: boolean): string
+  /** Lets registration answer an IQ before login; undefined when nobody does. */
+  offerIq(host: string, iq: Stanza, peer: Peer): Promise<Stanza | undefined>
+  /** Registers the session; whatever it replaces is told. */
+  open(session: Session): void
+  /** Unregisters the session and tells its contacts. */
+  leave(session: Session, status: string | undefined): void
+  /** Takes a stanza from the client on its way. */
+  route(session: Session, stanza: Stanza): void | Promise<void>
+  /** Finds another way for a stanza that this session took and could not deliver any more. */
+  reroute(session: Session, stanza: Stanza): void | Promise<void>
+}
+
+export type ConnectionMessage =
+  /** Bytes from the client. */
+  | Buffer
+  /** A stanza for the client. */
+  | Stanza
+  | { readonly type: 'secured' }
+  | { readonly type: 'lost'; readonly reason: string }
+  | { readonly type: 'end'; readonly error: StreamError | undefined }
+
+export class Connection extends Actor<ConnectionMessage> implements Session, TransportOwner {
+  // ---- Session
+  jid!: Jid
+  priority = 0
+  presence: string | undefined = undefined
+  isInterested = false
+  directed: Set<string> | undefined = undefined
+
+  private readonly transport: TcpTransport
+  private readonly framer: Framer
+  private state: c2s.State
+  /** The client's language, when it named one. */
+  private lang: string | undefined = undefined
+  /** The SASL mechanism tried last. */
+  private mechanism = ''
+  private isBound = false
+  private hasOpened = false
+  /** Set when the stream ends: what the peer is told, once. */
+  private parting: { readonly error?: StreamError | undefined; readonly isSilent?: boolean } | undefined = undefined
+  private lostBecause: string | undefined = undefined
+  /** Something that a stanza of the client asked for takes time; the rest of the chunk waits. */
+  private isWaiting = false
+  private stanzasIn = 0
+  private stanzasOut = 0
+
+  constructor(
+    init: ActorInit,
+    socket: Socket,
+    peer: Peer,
+    private readonly services: C2sServices,
+  ) {
+    super(init)
+    this.framer = new Framer({ element: Math.min(ELEMENT_BEFORE_LOGIN, services.stanzaBytes) })
+    this.transport = new TcpTransport(socket, peer, this, services.transport)
+    this.state = c2s.initial(false)
+    services.counters.connectionsAccepted++
+    services.counters.connectionsNow++
+  }
+
+  get node(): string {
+    return this.services.node
+  }
+
+  protected override started(): void {
+    const now = this.services.transport.now()
+    this.arm(LOGIN, now + LOGIN_MS)
+    if (this.services.isDirectTls) this.handshake()
+    else this.arm(STATE, now + this.services.stateTimeout)
+  }
+
+  protected override receive(message: ConnectionMessage): void | Promise<void> {
+    if (message instanceof Stanza) return this.forward(message)
+    if (message instanceof Uint8Array) return this.read(message)
+    switch (message.type) {
+      case 'secured':
+        return this.secured()
+      case 'lost':
+        this.lostBecause = message.reason
+        return this.part({ isSilent: true })
+      case 'end':
+        return this.part({ error: message.error })
+    }
+  }
+
+  protected override timedOut(): void | Promise<void> {
+    if (!this.isBound) return this.negotiate({ type: 'timedOut' })
+  }
+
+  // ---- Session: what others ask of this connection
+
+  deliver(stanza: Stanza): boolean {
+    return this.tellStanza(stanza)
+  }
+
+  end(condition: ConstructorParameters<typeof StreamError>[0], text?: string): void {
+    this.tell({ type: 'end', error: new StreamError(condition, text) })
+  }
+
+  // ---- TransportOwner: what the transport tells
+
+  received(chunk: Buffer): void {
+    // One chunk in flight: while the actor waits for something, the socket waits too.
+    if (this.isWaiting) this.transport.pause()
+    this.tell(chunk)
+  }
+
+  blocked(): void {
+    this.transport.pause()
+    this.pauseStanzas()
+  }
+
+  drained(): void {
+    this.resumeStanzas()
+    if (!this.isWaiting) this.transport.resume()
+  }
+
+  outputOverflowed(): void {
+    this.tell({ type: 'end', error: new StreamError('resource-constraint') })
+  }
+
+  lost(reason: string): void {
+    this.tell({ type: 'lost', reason })
+  }
+
+  // ---- bytes from the client
+
+  private read(chunk: Uint8Array): void | Promise<void> {
+    if (this.parting !== undefined) return
+    this.framer.feed(chunk as Buffer) // `Buffer` is the only Uint8Array in ConnectionMessage
+    return this.pump()
+  }
+
+  /** Handles what the framer holds; where an item takes time, goes on after it. */
+  private pump(): void | Promise<void> {
+    for (;;) {
+      const waiting = this.next()
+      if (waiting === 'nothing') return
+      if (!(waiting instanceof Promise)) continue
+      this.isWaiting = true
+      return waiting.then(() => this.goOn())
+    }
+  }
+
+  private goOn(): void | Promise<void> {
+    this.isWaiting = false
+    const waiting = this.pump()
+    if (waiting === undefined && !this.transport.isBlocked) this.transport.resume()
+    return waiting
+  }
+
+  /** Handles one item; a promise when that takes time. */
+  private next(): 'nothing' | void | Promise<void> {
+    if (this.parting !== undefined) return 'nothing'
+    let item: ReturnType<Framer['next']>
+    try {
+      item = this.framer.next()
+    } catch (error) {
+      if (!(error instanceof StreamError)) throw error
+      return this.isBound ? this.part({ error }) : this.negotiate({ type: 'broken', error })
+    }
+    if (item === undefined) return 'nothing'
+    switch (item.kind) {
+      case 'frame':
+        return this.isBound ? this.stanza(item) : this.negotiate({ type: 'received', element: buildElement(item) })
+      case 'header':
+        if (this.isBound) return this.part({ error: new StreamError('policy-violation') })
+        return this.negotiate({ type: 'opened', header: item })
+      case 'end':
+        return this.isBound ? this.part({}) : this.negotiate({ type: 'ended' })
+    }
+  }
+
+  // ---- an established session: the short path
+
+  private stanza(frame: Frame): void | Promise<void> {
+    const { name } = frame
+    if (frame.ns !== NS.client || (name !== 'message' && name !== 'presence' && name !== 'iq'))
+      return this.unknown(frame)
+    const { from } = frame
+    if (from !== undefined && from !== this.jid.text && !this.isOwn(from)) {
+      return this.part({ error: new StreamError('invalid-from') })
+    }
+    this.stanzasIn++
+    this.services.counters.stanzasIn++
+    const stanza = Stanza.fromFrame(frame, this.jid, this.lang)
+    return this.services.route(this, frame.mask & stripped ? withoutDelay(stanza) : stanza)
+  }
+
+  private isOwn(from: string): boolean {
+    const jid = Jid.parse(from)
+    return jid !== undefined && (jid.text === this.jid.text || jid.text === this.jid.bareText)
+  }
+
+  /** RFC 6120 §4.9.3.24; what belongs to an extension that is not here is ignored. spec/listeners.md §3.1.3 */
+  private unknown(frame: Frame): void {
+    if (frame.ns === NS.client || frame.ns === NS.stream)
+      this.part({ error: new StreamError('unsupported-stanza-type') })
+  }
+
+  private forward(stanza: Stanza): void {
+    if (this.parting !== undefined) return
+    this.stanzasOut++
+    this.services.counters.stanzasOut++
+    this.transport.sendStanza(stanza)
+  }
+
+  // ---- negotiation
+
+  private async negotiate(event: c2s.Event): Promise<void> {
+    const { state, effects } = c2s.transition(this.state, event, this.services.environment)
+    this.state = state
+    if (state.phase !== 'closed' && state.phase !== 'securing') {
+      this.arm(STATE, this.services.transport.now() + this.services.stateTimeout)
+    }
+    for (const effect of effects) {
+      const following = await this.perform(effect)
+      if (following !== undefined) await this.negotiate(following)
+    }
+  }
+
+  private perform(effect: c2s.Effect): c2s.Event | undefined | Promise<c2s.Event | undefined> {
+    switch (effect.type) {
+      case 'open':
+        this.hasOpened = true
+        this.transport.send(
+          framing.open({
+            id: this.services.newStreamId(),
+            from: effect.from,
+            hasVersion: effect.hasVersion,
+            lang: this.services.environment.language,
+          }),
+        )
+        return
+      case 'offer':
+        return this.offer(effect)
+      case 'send':
+        this.transport.send(effect.xml)
+        return
+      case 'restart':
+        this.hasOpened = false
+        this.framer.reset()
+        return
+      case 'startTls':
+        this.framer.reset()
+        this.transport.flush()
+        this.handshake()
+        return
+      case 'exchange':
+        this.mechanism = effect.mechanism
+        return {
+          type: 'exchangeStarted',
+          exchange: this.services.login.exchange(this.facts(effect.host), effect.mechanism),
+          initial: effect.initial,
+        }
+      case 'check':
+        return this.check(effect)
+      case 'authenticated':
+        this.framer.limits = { element: this.services.stanzaBytes }
+        this.services.counters.loginsSucceeded++
+        this.services.emit('auth.succeeded', {
+          jid: effect.jid.text,
+          address: this.transport.peer.address,
+          mechanism: this.mechanism,
+        })
+        return
+      case 'loginFailed':
+        this.services.counters.loginsFailed++
+        this.services.emit('auth.failed', {
+          address: this.transport.peer.address,
+          mechanism: this.mechanism,
+          condition: effect.reason,
+        })
+        return
+      case 'offerIq':
+        return this.offerIq(effect)
+      case 'remember':
+        this.lang = effect.lang
+        return
+      case 'bind':
+        return this.bind(effect)
+      case 'close':
+        this.part(effect)
+        return
+    }
+  }
+
+  private facts(host: string): LoginFacts {
+    const { isEncrypted, tls } = this.transport
+    return { host, isEncrypted, tls }
+  }
+
+  private offer({ host, features }: Extract<c2s.Effect, { type: 'offer' }>): undefined {
+    const { mechanisms, channelBindings } = features.isAuthenticated
+      ? { mechanisms: [], channelBindings: [] }
+      : this.services.login.offer(this.facts(host))
+    const fromModules = this.services.features(host, features.isAuthenticated)
+    this.transport.send(framing.features(offerFeatures({ ...features, mechanisms, channelBindings, fromModules })))
+  }
+
+  private async check({ host, exchange, step }: Extract<c2s.Effect, { type: 'check' }>): Promise<c2s.Event> {
+    return { type: 'checked', exchange, step: await this.services.login.check(host, exchange, step) }
+  }
+
+  private async offerIq({ host, element }: Extract<c2s.Effect, { type: 'offerIq' }>): Promise<undefined> {
+    const reply = await this.services.offerIq(host, Stanza.fromElement(element), this.transport.peer)
+    if (reply !== undefined) this.transport.sendStanza(reply)
+    else if (element.attrs.type === 'get' || element.attrs.type === 'set') {
+      this.transport.send(c2s.iqError(element.attrs.id, 'service-unavailable', host))
+    }
+  }
+
+  private handshake(): void {
+    this.arm(STATE, this.services.transport.now() + HANDSHAKE_MS)
+    this.services.secure(this.transport, () => this.tell({ type: 'secured' }))
+  }
+
+  private secured(): void | Promise<void> {
+    // With direct TLS the machine starts on the encrypted stream.
+    if (this.state.phase === 'securing') return this.negotiate({ type: 'secured' })
+    this.state = c2s.initial(true)
+    this.arm(STATE, this.services.transport.now() + this.services.stateTimeout)
+  }
+
+  /** RFC 6120 §7; the newest session of a full JID wins. spec/listeners.md §3.1.6 */
+  private bind({ host, account, resource, id }: Extract<c2s.Effect, { type: 'bind' }>): c2s.Event | undefined {
+    const jid = Jid.of(account, host, resource ?? this.services.newResource())
+    if (jid === undefined) return { type: 'bindRefused', id, condition: 'bad-request' }
+    this.jid = jid
+    this.isBound = true
+    this.state = { phase: 'bound', isEncrypted: this.transport.isEncrypted, jid }
+    this.disarm(STATE)
+    this.disarm(LOGIN)
+    this.services.counters.sessionsOpened++
+    this.services.counters.sessionsNow++
+    this.services.emit('session.opened', { jid: jid.text })
+    this.services.open(this)
+    const result = new Element('iq', { type: 'result', id })
+    result.c('bind', { xmlns: NS.bind }).c('jid').t(jid.text)
+    this.transport.send(result.toString())
+    return undefined
+  }
+
+  // ---- the one way out
+
+  private part(parting: { error?: StreamError | undefined; isSilent?: boolean }): void {
+    if (this.parting !== undefined) return
+    this.parting = parting
+    this.stop('ended')
+  }
+
+  /** Says goodbye as the reason asks, gives the session back, and finds another way for what was not delivered. */
+  protected override async stopped(reason: StopReason): Promise<void> {
+    const { stanzas } = this.unhandled()
+    const { error, isSilent } = this.parting ?? partingFor(reason)
+    const isWritten = this.farewell(error, isSilent)
+    this.count(error, reason)
+    if (this.isBound) {
+      this.services.leave(this, error?.text)
+      for (const stanza of stanzas) if (stanza instanceof Stanza) await this.services.reroute(this, stanza)
+    }
+    // At a shutdown the process waits for the last words to be on their way.
+    if (reason === 'shutdown') await isWritten
+  }
+
+  private count(error: StreamError | undefined, reason: StopReason): void {
+    const { counters, emit } = this.services
+    counters.connectionsNow--
+    if (error !== undefined) counters.streamErrors++
+    const cause = this.lostBecause ?? error?.message ?? reason
+    emit('connection.closed', { connection: this.name, reason: cause })
+    if (!this.isBound) return
+    counters.sessionsNow--
+    if (error?.condition === 'conflict') counters.sessionsReplaced++
+    emit('session.closed', { jid: this.jid.text, reason: cause })
+  }
+
+  private farewell(error: StreamError | undefined, isSilent = false): Promise<void> | undefined {
+    if (this.lostBecause !== undefined) return undefined
+    if (!isSilent) {
+      const { environment, newStreamId } = this.services
+      if (!this.hasOpened) {
+        const { defaultHost: from, language: lang } = environment
+        this.transport.send(framing.open({ id: newStreamId(), from, hasVersion: true, lang }))
+      }
+      if (error !== undefined) this.transport.send(framing.error(error, this.lang ?? environment.language))
+      this.transport.send(framing.close)
+    }
+    return this.transport.close()
+  }
+
+  override inspected(): Record<string, string | number | boolean> {
+    const { peer, isEncrypted, bytesIn, bytesOut } = this.transport
+    return {
+      phase: this.state.phase,
+      ...(this.isBound && { jid: this.jid.text }),
+      address: peer.address,
+      port: peer.port,
+      isEncrypted,
+      bytesIn,
+      bytesOut,
+      stanzasIn: this.stanzasIn,
+      stanzasOut: this.stanzasOut,
+    }
+  }
+}
+
+/** What the peer is told when the actor did not part by itself. */
+function partingFor(reason: StopReason): { error?: StreamError; isSilent?: boolean } {
+  switch (reason) {
+    case 'queue-limit':
+      return { error: new StreamError('resource-constraint') }
+    case 'fault':
+      return { error: new StreamError('internal-server-error') }
+    default:
+      return { error: new StreamError('system-shutdown') }
+  }
+}
+
+function withoutDelay(stanza: Stanza): Stanza {
+  const element = new Element(stanza.element.name, stanza.element.attrs)
+  for (const child of stanza.element.children) {
+    const isDelay = child instanceof Element && (child.is('delay', NS.delay) || child.is('x', NS.legacyDelay))
+    if (!isDelay) element.cnode(child)
+  }
+  return Stanza.fromElement(element)
+}

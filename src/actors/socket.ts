@@ -1,0 +1,121 @@
+import { createServer, type Server } from 'node:net'
+import type { Clock } from '../observability/clock.js'
+import type { Admission } from './acceptor.js'
+import { Actor, type ActorInit } from './runtime/index.js'
+
+const RETRY = 'retry'
+
+export interface BoundAddress {
+  readonly address: string
+  readonly port: number
+}
+
+/** A server that can be bound, and how it ends. */
+export interface Listening {
+  readonly server: Server
+  /** Frees the port at once; resolves when what the server itself holds is gone. */
+  close(): Promise<void>
+}
+
+/** Where to listen, and where it turned out to be. Outlives the socket actor, so that its successor finds the same port. */
+export interface Binding {
+  readonly address: string
+  /** 0 until the first bind when any port will do. */
+  port: number
+  readonly backlog: number
+  /** How often a port that is in use is tried again, and how far apart in milliseconds. spec/listeners.md §1.2 */
+  readonly retries: { readonly count: number; readonly everyMs: number }
+  open(admission: Admission): Listening
+  onBound(bound: BoundAddress): void
+  onRetry(attempt: number, error: NodeJS.ErrnoException): void
+  /** The port cannot be had; the actor stops after this. */
+  onFailed(error: NodeJS.ErrnoException): void
+}
+
+/** Accepts TCP connections for the acceptors, which own them from then on. */
+export function openTcp(admission: Admission): Listening {
+  // Nothing is read before an acceptor has taken the connection.
+  const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000, pauseOnConnect: true })
+  server.on('connection', socket => admission.admit(socket))
+  return {
+    server,
+    close() {
+      // `close` waits for the connections to end, but the port is free at once.
+      server.close()
+      return new Promise(resolve => setImmediate(resolve))
+    },
+  }
+}
+
+export type SocketMessage =
+  | { readonly type: 'bound' }
+  | { readonly type: 'failed'; readonly error: NodeJS.ErrnoException }
+
+/** Owns the listening socket of a listener. Its end closes the port and nothing else: connections live on. */
+export class SocketActor extends Actor<SocketMessage> {
+  private listening: Listening | undefined = undefined
+  private attempts = 0
+  private isListening = false
+
+  constructor(
+    init: ActorInit,
+    private readonly binding: Binding,
+    private readonly admission: Admission,
+    private readonly clock: Clock,
+  ) {
+    super(init)
+  }
+
+  protected override started(): void {
+    this.listen()
+  }
+
+  protected override receive(message: SocketMessage): void {
+    if (message.type === 'bound') this.bound()
+    else this.failed(message.error)
+  }
+
+  private failed(error: NodeJS.ErrnoException): void {
+    // Once it listens, a failing socket is a fault: the listener starts a new one.
+    if (this.isListening) throw error
+    this.attempts++
+    if (error.code !== 'EADDRINUSE' || this.attempts > this.binding.retries.count) {
+      this.binding.onFailed(error)
+      this.stop('failed')
+      return
+    }
+    this.binding.onRetry(this.attempts, error)
+    this.arm(RETRY, this.clock.now() + this.binding.retries.everyMs)
+  }
+
+  protected override timedOut(): void {
+    this.listen()
+  }
+
+  protected override stopped(): void | Promise<void> {
+    if (this.isListening) return this.listening?.close()
+  }
+
+  override inspected(): Record<string, string | number | boolean> {
+    const { address, port } = this.binding
+    return { address, port, isListening: this.isListening }
+  }
+
+  private listen(): void {
+    const { address, port, backlog } = this.binding
+    this.listening = this.binding.open(this.admission)
+    const { server } = this.listening
+    server.on('listening', () => this.tell({ type: 'bound' }))
+    server.on('error', (error: NodeJS.ErrnoException) => this.tell({ type: 'failed', error }))
+    server.listen({ host: address, port, backlog, ipv6Only: false })
+  }
+
+  private bound(): void {
+    const address = this.listening?.server.address()
+    // A TCP server has an AddressInfo, a closed one has none.
+    if (address === null || address === undefined || typeof address === 'string') return
+    this.isListening = true
+    this.binding.port = address.port
+    this.binding.onBound({ address: address.address, port: address.port })
+  }
+}

@@ -1,0 +1,57 @@
+/*
+ * `meerkat-xmpp/testing`: a server for tests, in memory, on a port that is free.
+ */
+import { loadConfigOrThrow } from './config/load.js'
+import { modules } from './modules/index.js'
+import { createServer, type Internals, type Server, type ServerOptions } from './server.js'
+
+export type { Clock } from './observability/clock.js'
+export type { Internals } from './server.js'
+
+export interface TestServerOptions extends Pick<ServerOptions, 'clock' | 'events'> {
+  /** Laid over the tables of a small default configuration, one level deep: `{ general: { language: 'de' } }`. */
+  readonly config?: Readonly<Record<string, object>>
+  /** Instead of the shipped list. */
+  readonly modules?: Readonly<Record<string, object>>
+}
+
+export interface TestServer extends Server {
+  /** The first served domain. */
+  readonly host: string
+  /** Where its first c2s listener listens. */
+  readonly port: number
+  readonly internals: Internals
+  /** Makes an account on `host`. */
+  addUser(user: string, password: string): Promise<void>
+}
+
+const defaults = {
+  general: { hosts: ['localhost'], registration_timeout: 'infinity' },
+  auth: { methods: ['internal'], scram_iterations: 4096, password: { hash: ['sha', 'sha256', 'sha512'] } },
+  listen: { c2s: [{ port: 0, ip_address: '127.0.0.1', num_acceptors: 2 }] },
+}
+
+/** Starts a server with its store in memory, on port 0 of 127.0.0.1. The caller stops it. */
+export async function startTestServer(options: TestServerOptions = {}): Promise<TestServer> {
+  const given: Readonly<Record<string, object>> = options.config ?? {}
+  const tables = Object.fromEntries(
+    [...new Set([...Object.keys(defaults), ...Object.keys(given)])].map(name => [
+      name,
+      { ...(defaults as Record<string, object>)[name], ...given[name] }, // looked up by any table's name
+    ]),
+  )
+  const object = options.modules === undefined ? tables : { ...tables, modules: options.modules }
+  const { config } = loadConfigOrThrow({ object, folder: process.cwd() }, { modules })
+  const { clock, events } = options
+  const server = await createServer(config, { inMemory: true, ...(clock && { clock }), ...(events && { events }) })
+  const host = config.general.hosts[0]! // the schema wants one
+  return {
+    ...server,
+    host,
+    port: server.addresses.find(({ protocol }) => protocol === 'c2s')?.port ?? 0,
+    async addUser(user, password) {
+      const made = await server.internals.authenticator.create(user, host, password)
+      if (made !== 'created') throw new Error(`${user}@${host}: ${made}`)
+    },
+  }
+}

@@ -1,0 +1,244 @@
+import type { Socket } from 'node:net'
+import type { SecureContext } from 'node:tls'
+import { TLSSocket } from 'node:tls'
+import type { Stanza } from '../protocols/stanza/stanza.js'
+import { Output, returnSlab, type Slab } from './output.js'
+import {
+  type Alarm,
+  LINGER_MS,
+  MAX_UNWRITTEN,
+  type Peer,
+  type Transport,
+  type TransportContext,
+  type TransportOwner,
+  WRITE_STALL_MS,
+} from './transport.js'
+
+const STALL = 0
+const LINGER = 1
+
+/** The transport that holds a socket; the handlers below are shared by all sockets, so that none has closures of its own. */
+const holder = Symbol('transport')
+type HeldSocket = Socket & { [holder]?: TcpTransport | undefined }
+
+function onData(this: HeldSocket, chunk: Buffer): void {
+  this[holder]?.arrived(chunk)
+}
+function onDrain(this: HeldSocket): void {
+  this[holder]?.drained()
+}
+function onEnd(this: HeldSocket): void {
+  this[holder]?.peerEnded()
+}
+function onError(this: HeldSocket, error: NodeJS.ErrnoException): void {
+  this[holder]?.failed(error)
+}
+function onClose(this: HeldSocket): void {
+  this[holder]?.closed()
+}
+
+const handlers = { data: onData, drain: onDrain, end: onEnd, error: onError, close: onClose } as const
+
+function hold(socket: HeldSocket, transport: TcpTransport): void {
+  socket[holder] = transport
+  for (const [event, handler] of Object.entries(handlers)) socket.on(event, handler)
+}
+
+function release(socket: HeldSocket): void {
+  socket[holder] = undefined
+  for (const [event, handler] of Object.entries(handlers)) socket.removeListener(event, handler)
+}
+
+/** A stream over TCP, in clear or over TLS. */
+export class TcpTransport implements Transport {
+  isEncrypted = false
+  isBlocked = false
+  bytesIn = 0
+  bytesOut = 0
+  private readonly output = new Output()
+  private isFlushing = false
+  private isClosing = false
+  private isGone = false
+  /** Writes handed to the socket and not done. */
+  private pending = 0
+  /** When a write was done, or the oldest pending one was begun. */
+  private writtenAt = 0
+  private cause = ''
+  private alarm: Alarm | undefined = undefined
+
+  constructor(
+    private socket: Socket,
+    readonly peer: Peer,
+    private readonly owner: TransportOwner,
+    private readonly context: TransportContext,
+  ) {
+    hold(socket, this)
+    socket.resume()
+  }
+
+  /** The TLS socket, for channel bindings; undefined in clear. */
+  get tls(): TLSSocket | undefined {
+    return this.socket instanceof TLSSocket ? this.socket : undefined
+  }
+
+  /** Runs the server's side of a TLS handshake on the socket, which must hold nothing unread that counts. */
+  secure(context: SecureContext, options: { onSecured(): void; alpn?: (offered: string[]) => string }): void {
+    const raw = this.socket
+    release(raw)
+    // What was read in clear and not handled is not part of the stream any more. RFC 6120 §5.4.3.3
+    while (raw.read() !== null);
+    raw.on('error', () => raw.destroy())
+    const { alpn } = options
+    const secured = new TLSSocket(raw, {
+      isServer: true,
+      secureContext: context,
+      ...(alpn && { ALPNCallback: ({ protocols }: { protocols: string[] }) => alpn(protocols) }),
+    })
+    this.socket = secured
+    hold(secured, this)
+    secured.once('secure', () => {
+      this.isEncrypted = true
+      options.onSecured()
+    })
+  }
+
+  send(xml: string): void {
+    if (this.isGone || this.isClosing) return
+    this.output.write(xml)
+    this.mark()
+  }
+
+  sendStanza(stanza: Stanza): void {
+    if (this.isGone || this.isClosing) return
+    const slab = this.output.reserve(stanza.encodedLength())
+    this.output.wrote(slab, stanza.encode(slab.bytes, slab.used))
+    this.mark()
+  }
+
+  flush(): void {
+    this.isFlushing = false
+    if (this.isGone || this.output.length === 0) return
+    const { socket } = this
+    const single = this.output.takeSingle()
+    if (single !== undefined) {
+      this.writeSlab(single)
+    } else {
+      socket.cork()
+      for (const slab of this.output.take()) this.writeSlab(slab)
+      socket.uncork()
+    }
+    if (socket.writableLength > 0) this.waiting()
+  }
+
+  pause(): void {
+    this.socket.pause()
+  }
+
+  resume(): void {
+    if (!this.isGone) this.socket.resume()
+  }
+
+  close(): Promise<void> {
+    const { socket } = this
+    if (this.isGone || this.isClosing) return Promise.resolve()
+    this.flush()
+    this.isClosing = true
+    // A peer that goes on talking is not listened to, only waited for.
+    socket.resume()
+    this.arm(LINGER, this.context.now() + LINGER_MS)
+    return new Promise(resolve => {
+      socket.once('close', () => resolve())
+      socket.end(resolve)
+    })
+  }
+
+  destroy(): void {
+    if (!this.isGone) this.socket.destroy()
+  }
+
+  timedOut(kind: number): void {
+    if (this.isGone) return
+    if (kind === LINGER) {
+      this.socket.destroy()
+      return
+    }
+    if (this.socket.writableLength === 0) return
+    const due = this.writtenAt + WRITE_STALL_MS
+    if (due > this.context.now()) {
+      this.arm(STALL, due)
+      return
+    }
+    this.cause = 'write stalled'
+    this.socket.destroy()
+  }
+
+  private arm(kind: number, at: number): void {
+    this.alarm ??= this.context.newAlarm(this)
+    this.alarm.arm(kind, at)
+  }
+
+  private mark(): void {
+    if (this.output.length + this.socket.writableLength > MAX_UNWRITTEN) {
+      this.owner.outputOverflowed()
+      return
+    }
+    if (this.isFlushing) return
+    this.isFlushing = true
+    this.context.flushLater(this)
+  }
+
+  private writeSlab(slab: Slab): void {
+    this.bytesOut += slab.used
+    this.context.traffic.bytesOut += slab.used
+    if (this.pending++ === 0) this.writtenAt = this.context.now()
+    this.socket.write(slab.bytes.subarray(0, slab.used), () => {
+      returnSlab(slab)
+      this.pending--
+      this.writtenAt = this.context.now()
+    })
+  }
+
+  private waiting(): void {
+    if (!this.isBlocked && this.socket.writableNeedDrain) {
+      this.isBlocked = true
+      this.owner.blocked()
+    }
+    this.arm(STALL, this.writtenAt + WRITE_STALL_MS)
+  }
+
+  // ---- from the socket
+
+  arrived(chunk: Buffer): void {
+    this.bytesIn += chunk.length
+    this.context.traffic.bytesIn += chunk.length
+    if (!this.isClosing) this.owner.received(chunk)
+  }
+
+  drained(): void {
+    if (!this.isBlocked) return
+    this.isBlocked = false
+    this.owner.drained()
+  }
+
+  peerEnded(): void {
+    if (this.cause === '') this.cause = 'closed by peer'
+    // Half-open streams are of no use in XMPP.
+    if (!this.isClosing) this.socket.end()
+  }
+
+  failed(error: NodeJS.ErrnoException): void {
+    if (this.cause === '') this.cause = error.code ?? error.message
+  }
+
+  closed(): void {
+    if (this.isGone) return
+    this.isGone = true
+    this.alarm?.drop()
+    this.alarm = undefined
+    for (const slab of this.output.take()) returnSlab(slab)
+    release(this.socket)
+    // A socket that is gone may still tell of an error.
+    this.socket.on('error', () => {})
+    this.owner.lost(this.cause === '' ? 'closed' : this.cause)
+  }
+}
