@@ -1,0 +1,59 @@
+// Runs Meerkat for the side-by-side benchmark (bench/README.md). What a server has to do there is in the harness's own README; the
+// helpers come with `ctx`, so this file imports nothing from it. BENCH_NODE_FLAGS adds flags for Node, such as --cpu-prof.
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const project = fileURLToPath(new URL('..', import.meta.url))
+
+export const version = () =>
+  `Meerkat ${JSON.parse(readFileSync(join(project, 'package.json'), 'utf8')).version} on Node ${process.version}`
+
+/** Users come by in-band registration, as they do for the peers. */
+export const provision = 'ibr'
+export const caps = { component: false, muc: false, ws: false, bosh: false, storage: ['plain', 'scram'] }
+
+export async function start(ctx) {
+  const { dir, ports, cert, helpers } = ctx
+  writeFileSync(join(dir, 'cert-and-key.pem'), readFileSync(cert.cert, 'utf8') + readFileSync(cert.key, 'utf8'))
+  const file = join(dir, 'meerkat.toml')
+  writeFileSync(file, configuration(ctx))
+  const flags = process.env.BENCH_NODE_FLAGS?.split(' ') ?? []
+  ctx.child = helpers.launch(process.execPath, [...flags, join(project, 'dist/main.js'), 'start', '--config', file], {
+    dir,
+  })
+  await helpers.waitPort(ports.c2s, ctx.child)
+  return ctx
+}
+export const pids = ctx => [ctx.child.pid]
+export const stop = ctx => ctx.helpers.stopChild(ctx.child)
+
+// What the harness asks of every server: errors only in the log, roster, offline messages, disco, ping and registration on, stream
+// management, carbons and archive off, no rate limits, 4096 iterations of SCRAM-SHA-1. The rest is as shipped.
+const configuration = ({ domain, ports, storage }) => `
+[general]
+  loglevel = "error"
+  hosts = ["${domain}"]
+  registration_timeout = "infinity"
+  max_fsm_queue = 1000
+  data_dir = "data"
+
+[auth]
+  methods = ["internal"]
+  scram_iterations = 4096
+  password.format = "${storage}"
+${storage === 'scram' ? '  password.hash = ["sha"]' : ''}
+
+[modules.mod_roster]
+[modules.mod_offline]
+[modules.mod_disco]
+[modules.mod_ping]
+[modules.mod_register]
+
+[[listen.c2s]]
+  port = ${ports.c2s}
+  ip_address = "127.0.0.1"
+  backlog = 1024
+  tls.mode = "starttls"
+  tls.certfile = "cert-and-key.pem"
+`

@@ -1,0 +1,34 @@
+// Logs in with @xmpp/client and talks by lines of JSON, as README.md says.
+import { createInterface } from 'node:readline'
+import { client, xml } from '@xmpp/client'
+
+const { user, password, domain, port, tls } = JSON.parse(process.argv[2])
+const tell = event => process.stdout.write(`${JSON.stringify(event)}\n`)
+
+const xmpp = client({
+  service: `${tls === 'direct' ? 'xmpps' : 'xmpp'}://${domain}:${port}`,
+  domain,
+  username: user,
+  password,
+})
+// One connection is tried; a lost one is a failure.
+xmpp.reconnect.stop()
+xmpp.on('error', error => {
+  console.error(error)
+  process.exit(1)
+})
+xmpp.on('stanza', stanza => {
+  const body = stanza.is('message') && stanza.getChildText('body')
+  if (body) tell({ event: 'message', from: stanza.attrs.from, type: stanza.attrs.type, body })
+})
+xmpp.on('online', async jid => {
+  await xmpp.send(xml('presence'))
+  tell({ event: 'online', jid: jid.toString() })
+})
+await xmpp.start()
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const { to, body } = JSON.parse(line)
+  await xmpp.send(xml('message', { to, type: 'chat' }, xml('body', {}, body)))
+}
+await xmpp.stop()
