@@ -1,33 +1,23 @@
+import type { Credentials } from '../protocols/sasl/credentials.js'
+
 /*
  * What the rest of the server may ask of the store. One implementation over SQLite (in a worker thread), later one over PostgreSQL.
  * Every promise resolves after commit. A store that cannot answer rejects with `StoreUnavailable`.
+ * Requests are carried out in the order of the calls: a read sees every write asked for before it.
  */
 
+export type { Credentials, ScramHash, ScramKeys } from '../protocols/sasl/credentials.js'
+
+/** The store cannot answer now: it is overloaded, failed, or closed. Nothing is known about the write that it rejects. */
 export class StoreUnavailable extends Error {
   override name = 'StoreUnavailable'
-}
-
-export type ScramHash = 'sha' | 'sha224' | 'sha256' | 'sha384' | 'sha512'
-
-/** What SCRAM needs to check a proof without knowing the password. RFC 5802 §3 */
-export interface ScramKeys {
-  salt: Buffer
-  iterations: number
-  storedKey: Buffer
-  serverKey: Buffer
-}
-
-export interface Credentials {
-  scram: Partial<Record<ScramHash, ScramKeys>>
-  /** Only with `auth.password.format = "plain"`. */
-  password?: string
 }
 
 /** An account is `user` (a prepared localpart) on `host` (a served domain). */
 export interface AccountRepository {
   exists(user: string, host: string): Promise<boolean>
   credentials(user: string, host: string): Promise<Credentials | undefined>
-  /** False when the account is there already. */
+  /** False when the account is there already. Whatever was left behind under that name is removed: it was somebody else's. */
   create(user: string, host: string, credentials: Credentials): Promise<boolean>
   /** False when there is no such account. */
   setCredentials(user: string, host: string, credentials: Credentials): Promise<boolean>
@@ -62,7 +52,7 @@ export interface SubscriptionRequest {
 }
 
 export interface Roster {
-  /** 0 for a roster that was never changed; grows with each change. */
+  /** 0 for a roster that was never changed; grows with each change, and never comes twice for one address, even when its account is made anew. */
   version: number
   items: RosterItem[]
   requests: SubscriptionRequest[]
@@ -76,8 +66,9 @@ export interface RosterChange {
 }
 
 export interface RosterRepository {
+  /** Items and requests in byte order of their JIDs. */
   load(user: string, host: string): Promise<Roster>
-  /** Applies the change as a whole. Resolves with the roster's version, which grows only if items changed. */
+  /** Applies the change as a whole, removals first. Resolves with the roster's version, which grows only if items changed. */
   update(user: string, host: string, change: RosterChange): Promise<number>
 }
 
@@ -89,7 +80,7 @@ export interface OfflineMessage {
 }
 
 export interface OfflineRepository {
-  /** 'full' when `limit` messages wait already. `at` is milliseconds since 1970. */
+  /** 'full' when `limit` messages wait already; `Infinity` is no limit. `at` is milliseconds since 1970. */
   add(user: string, host: string, xml: string, at: number, limit: number): Promise<'stored' | 'full'>
   /** The oldest messages after `after`, at most `limit`. */
   page(user: string, host: string, options: { after: number; limit: number }): Promise<OfflineMessage[]>
@@ -98,10 +89,17 @@ export interface OfflineRepository {
   count(user: string, host: string): Promise<number>
 }
 
+/** Facts about the installation as a whole, such as the secret it was born with. */
+export interface MetaRepository {
+  /** Stores the value unless the key has one already; resolves with the one that stands. */
+  putIfAbsent(key: string, value: Buffer): Promise<Buffer>
+}
+
 export interface Store {
   readonly accounts: AccountRepository
   readonly rosters: RosterRepository
   readonly offline: OfflineRepository
+  readonly meta: MetaRepository
   /** Writes what waits, then closes. */
   close(): Promise<void>
 }

@@ -1,0 +1,113 @@
+import { LRUCache } from 'lru-cache'
+import type { AuthConfig } from '../config/auth.js'
+import type { Credentials, ScramHash } from '../protocols/sasl/credentials.js'
+import {
+  credentialsFor,
+  fakeScramKeys,
+  saltBytes,
+  scramHashes,
+  UnusablePassword,
+  verifyPassword,
+} from '../protocols/sasl/scram-keys.js'
+import type { AccountRepository } from '../storage/store.js'
+import type { Random } from './anonymous.js'
+import type { Derivations } from './derivations.js'
+
+/** Names whose existence is remembered, known and unknown ones together. */
+const REMEMBERED = 10_000
+/** Bytes of a password in UTF-8; more is no password. */
+const LONGEST_PASSWORD = 1_023
+
+const everyHash = Object.keys(scramHashes) as ScramHash[] // Object.keys forgets the literal type
+
+/** The SCRAM hashes that a host stores and offers. `auth.password.hash` */
+export const hashesOf = ({ password }: Pick<AuthConfig, 'password'>): readonly ScramHash[] => password.hash ?? everyHash
+
+export interface InternalOptions {
+  accounts: AccountRepository
+  host: string
+  config: Pick<AuthConfig, 'password' | 'scram_iterations'>
+  derivations: Derivations
+  /** Makes up credentials for accounts that do not exist. */
+  secret: Buffer
+  random: Random
+}
+
+/** The accounts of one host that the store keeps: methods `internal` and `rdbms`. Every `user` is a prepared localpart. */
+export function internalAccounts({ accounts, host, config, derivations, secret, random }: InternalOptions) {
+  const hashes = hashesOf(config)
+  const iterations = config.scram_iterations
+  // `hash` decides alone where it is given. spec/listeners.md §2.6
+  const format = config.password.hash === undefined ? config.password.format : 'scram'
+  const known = new LRUCache<string, boolean>({ max: REMEMBERED })
+  let changes = 0
+
+  const derive = (password: string) =>
+    derivations(() => credentialsFor(password, { hashes, iterations, format, salt: () => random(saltBytes) }))
+
+  /** Checking a password takes as long for a name that does not exist. */
+  const decoy = (user: string): Credentials => ({
+    scram: Object.fromEntries(hashes.map(hash => [hash, fakeScramKeys(secret, hash, user, iterations)])),
+  })
+
+  /** Forgets what is known of the name while it changes: an answer that is on its way may be older than the change. */
+  const changing = async <T>(user: string, change: () => Promise<T>): Promise<T> => {
+    changes += 1
+    known.delete(user)
+    try {
+      return await change()
+    } finally {
+      changes += 1
+      known.delete(user)
+    }
+  }
+
+  const lookUp = async (user: string): Promise<boolean> => {
+    const before = changes
+    const isThere = await accounts.exists(user, host)
+    if (changes === before) known.set(user, isThere)
+    return isThere
+  }
+
+  return {
+    /** At once where it is known. */
+    exists: (user: string): boolean | Promise<boolean> => known.get(user) ?? lookUp(user),
+
+    credentials: (user: string) => accounts.credentials(user, host),
+
+    async verify(user: string, password: string): Promise<boolean> {
+      if (isTooLong(password)) return false
+      const found = await accounts.credentials(user, host)
+      const isRight = await derivations(() => verifyPassword(password, found ?? decoy(user)))
+      return found !== undefined && isRight
+    },
+
+    /** Throws UnusablePassword. */
+    async create(user: string, password: string): Promise<'created' | 'exists'> {
+      // Looked up first, so that asking for a taken name costs no derivation.
+      refuseTooLong(password)
+      if (await accounts.exists(user, host)) return 'exists'
+      const credentials = await derive(password)
+      const isCreated = await changing(user, () => accounts.create(user, host, credentials))
+      return isCreated ? 'created' : 'exists'
+    },
+
+    /** Throws UnusablePassword. */
+    async setPassword(user: string, password: string): Promise<'changed' | 'not-found'> {
+      refuseTooLong(password)
+      if (!(await accounts.exists(user, host))) return 'not-found'
+      const credentials = await derive(password)
+      return (await accounts.setCredentials(user, host, credentials)) ? 'changed' : 'not-found'
+    },
+
+    remove: (user: string) => changing(user, () => accounts.remove(user, host)),
+    list: (page: { after?: string; limit: number }) => accounts.list(host, page),
+    count: () => accounts.count(host),
+  }
+}
+
+const isTooLong = (password: string) => Buffer.byteLength(password) > LONGEST_PASSWORD
+
+function refuseTooLong(password: string): void {
+  if (isTooLong(password)) throw new UnusablePassword(`the password is longer than ${LONGEST_PASSWORD} bytes`)
+}

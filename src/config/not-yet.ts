@@ -1,0 +1,152 @@
+import { DEFAULT_MECHANISMS } from './auth.js'
+import { printable } from './issues.js'
+import { foreignModules, laterModules } from './later-modules.js'
+import { matches, type Row } from './match.js'
+import type { Finding } from './problem.js'
+import type { ModuleOptions } from './root.js'
+
+/*
+ * What the grammar knows and the server does not do. One row per option; a later change that builds it deletes its row. DESIGN §6
+ */
+
+interface RefusalRow extends Row {
+  what: string
+}
+
+const isNot = (built: unknown) => (value: unknown) => value !== built
+const isNoneOf = (built: readonly unknown[]) => (value: unknown) => !built.includes(value)
+const isAny = (refused: readonly unknown[]) => (value: unknown) => refused.includes(value)
+
+/** Both a global table and its part of `[[host_config]]`. */
+const alsoPerHost = (rows: readonly RefusalRow[]) =>
+  rows.flatMap(row => [row, { ...row, at: `host_config.*.${row.at}` }])
+
+/** The mechanisms that the SASL code speaks. */
+const BUILT_MECHANISMS = DEFAULT_MECHANISMS.filter(name => name !== 'oauth')
+
+const NOT_YET: readonly RefusalRow[] = [
+  { at: 'listen.s2s.*', what: 'server connections' },
+  { at: 'listen.service.*', what: 'components' },
+  { at: 'listen.c2s.*.access', when: isNot('all'), what: 'access rules of listeners' },
+  { at: 'listen.c2s.*.shaper', when: isNot('none'), what: 'shapers' },
+  { at: 'listen.c2s.*.zlib', what: 'stream compression' },
+  { at: 'listen.c2s.*.proxy_protocol', when: isNot(false), what: 'PROXY headers' },
+  { at: 'listen.c2s.*.proto', when: isNot('tcp'), what: 'UDP' },
+  { at: 'listen.c2s.*.tls.cacertfile', what: 'client certificates' },
+  { at: 'listen.c2s.*.tls.verify_peer', when: isNot(false), what: 'client certificates' },
+  { at: 'listen.c2s.*.tls.verify_mode', what: 'client certificates' },
+  { at: 'listen.c2s.*.tls.disconnect_on_failure', what: 'client certificates' },
+  { at: 'listen.c2s.*.tls.crl_files', what: 'client certificates' },
+  { at: 'listen.c2s.*.tls.dhfile', what: 'Diffie-Hellman parameters' },
+  { at: 'listen.c2s.*.tls.protocol_options', what: 'TLS options' },
+  { at: 'listen.c2s.*.tls.ciphers', what: 'a choice of cipher suites' },
+  { at: 'listen.c2s.*.tls.versions', what: 'a choice of TLS versions' },
+  { at: 'listen.http.*.tls', what: 'HTTPS' },
+  { at: 'listen.http.*.transport.num_acceptors', what: 'acceptors of http listeners' },
+  { at: 'listen.http.*.transport.max_connections', what: 'a limit of connections' },
+  { at: 'listen.http.*.protocol.compress', when: isNot(false), what: 'compressed answers' },
+  { at: 'listen.http.*.trusted_proxies.*', what: 'forwarding headers' },
+  ...[
+    'mod_bosh',
+    'mod_websockets',
+    'mongoose_api_admin',
+    'mongoose_client_api_messages',
+    'mongoose_client_api_contacts',
+    'mongoose_client_api_rooms',
+    'mongoose_client_api_rooms_config',
+    'mongoose_client_api_rooms_users',
+    'mongoose_client_api_rooms_messages',
+    'lasse_handler',
+    'mongoose_api',
+    'mongoose_prometheus_handler',
+    'cowboy_swagger_redirect_handler',
+    'cowboy_swagger_json_handler',
+    'cowboy_static',
+  ].map(type => ({ at: `listen.http.*.handlers.${type}.*`, what: `handler ${type}` })),
+  ...alsoPerHost([
+    { at: 'general.route_subdomains', what: 'server connections' },
+    { at: 'auth.methods.*', when: isNoneOf(['internal', 'rdbms', 'anonymous']), what: 'this method' },
+    { at: 'auth.sasl_mechanisms.*', when: isNoneOf(BUILT_MECHANISMS), what: 'this mechanism' },
+    { at: 'auth.sasl_external', what: 'SASL EXTERNAL' },
+    { at: 'auth.max_failed_logins', what: 'a limit of failed logins' },
+    { at: 'auth.failed_login_window', what: 'a limit of failed logins' },
+    { at: 'auth.external', what: 'method external' },
+    { at: 'auth.http', what: 'method http' },
+    { at: 'auth.jwt', what: 'method jwt' },
+    { at: 'auth.ldap', what: 'method ldap' },
+    { at: 's2s', what: 'server connections' },
+    { at: 'modules.mod_muc_light.legacy_mode', when: isNot(false), what: 'the legacy mode' },
+  ]),
+  { at: 'general.all_metrics_are_global', when: isNot(false), what: 'metrics' },
+  { at: 'outgoing_pools.*.*', what: 'pools' },
+  { at: 'cluster', what: 'clusters' },
+]
+
+const NEVER: readonly RefusalRow[] = [
+  { at: 'general.sm_backend', when: isAny(['redis']), what: 'a session table in Redis' },
+  { at: 'general.rdbms_server_type', when: isAny(['mssql']), what: 'SQL Server' },
+  { at: 'general.routing_modules', when: isOtherRoute, what: 'another order of routing' },
+  { at: 'listen.http.*.handlers.mongoose_api_client.*', what: 'handler mongoose_api_client' },
+  { at: 'outgoing_pools.rdbms.*.connection.driver', when: isAny(['mysql', 'odbc']), what: 'this database' },
+]
+
+/** What is configured and not built: `not_supported` for good, or `not_supported_yet`. The latter only once per branch of the file. */
+export function refusals(data: unknown, modules: readonly ModuleOptions[]): Finding[] {
+  const built = new Set(modules.map(module => module.name))
+  const moduleRows = (names: object) =>
+    alsoPerHost(
+      Object.keys(names)
+        .filter(name => !built.has(name))
+        .map(name => ({ at: `modules.${name}`, what: `module ${name}` })),
+    )
+  const yet = [...matches([...NOT_YET, ...moduleRows(laterModules)], data)]
+  const outermost = yet.filter(({ path }) => !yet.some(other => isAbove(other.path, path)))
+  const never = [...matches([...NEVER, ...moduleRows(foreignModules)], data)]
+  return [
+    ...outermost.map(({ row, path, value }) => refusal('not_supported_yet', `${row.what}: not built yet`, path, value)),
+    ...unsupportedOptions(data, modules),
+    ...never.map(({ row, path, value }) =>
+      refusal('not_supported', `${row.what}: not supported by this server`, path, value),
+    ),
+  ]
+}
+
+/** What the modules themselves say of their options. */
+function unsupportedOptions(data: unknown, modules: readonly ModuleOptions[]): Finding[] {
+  const rows = alsoPerHost(modules.map(module => ({ at: `modules.${module.name}`, what: module.name })))
+  return [...matches(rows, data)].flatMap(({ row, path, value }) => {
+    const module = modules.find(({ name }) => name === row.what)
+    const options = module?.config.safeParse(value)
+    // Options that do not parse are reported already.
+    if (!options?.success) return []
+    return (module?.unsupported?.(options.data) ?? []).map(option => ({ ...option, path: [...path, ...option.path] }))
+  })
+}
+
+function refusal(
+  code: 'not_supported' | 'not_supported_yet',
+  message: string,
+  path: Finding['path'],
+  value: unknown,
+): Finding {
+  const scalar = typeof value === 'object' ? {} : printable(value)
+  return {
+    path,
+    code,
+    message: 'value' in scalar ? `found ${JSON.stringify(scalar.value)}; ${message}` : message,
+    ...scalar,
+  }
+}
+
+function isAbove(upper: Finding['path'], lower: Finding['path']): boolean {
+  return upper.length < lower.length && upper.every((key, index) => key === lower[index])
+}
+
+/** The default chain, by the names of the reference's modules or by their short ones. spec/listeners.md §2.1 */
+const ROUTES = ['global', 'localdomain', 'external_localnode', 'external', 's2s']
+
+/** True for a router chain that is not the default. */
+export function isOtherRoute(value: unknown): boolean {
+  const names = Array.isArray(value) ? value.map(name => String(name).replace(/^(mongoose_router|ejabberd)_/, '')) : []
+  return names.join() !== ROUTES.join()
+}

@@ -1,0 +1,44 @@
+import { accountVerbs } from './accounts.js'
+import type { Database, DatabaseOptions } from './database.js'
+import { metaVerbs } from './meta.js'
+import { offlineVerbs } from './offline.js'
+import { rosterVerbs } from './rosters.js'
+
+/*
+ * What the server's thread and the worker say to each other. The server sends batches of requests, the worker answers
+ * each batch with one message, in order; so nothing needs a number.
+ */
+
+/** Everything the worker can do, by name. A new repository is one line in each of the two. */
+export function prepareVerbs(database: Database) {
+  const parts = [accountVerbs(database), rosterVerbs(database), offlineVerbs(database), metaVerbs(database)] as const
+  const [accounts, rosters, offline, meta] = parts
+  return {
+    reads: { ...accounts.reads, ...rosters.reads, ...offline.reads, ...meta.reads },
+    writes: { ...accounts.writes, ...rosters.writes, ...offline.writes, ...meta.writes },
+  }
+}
+
+type Prepared = ReturnType<typeof prepareVerbs>
+export type Verbs = Prepared['reads'] & Prepared['writes']
+
+/** Asks the worker for one verb; resolves after commit. */
+export type Request = <V extends keyof Verbs>(verb: V, ...args: Parameters<Verbs[V]>) => Promise<ReturnType<Verbs[V]>>
+
+/** A request on its way: the verb, then its arguments. */
+export type Call = [verb: string, ...args: unknown[]]
+
+export type ToWorker = { type: 'batch'; calls: Call[] } | { type: 'close' } | { type: 'crash' }
+
+export type FromWorker =
+  /** The database is open and its schema up to date. */
+  | { type: 'ready' }
+  /** One result per call; `failures` names those that failed, by position. */
+  | { type: 'results'; results: unknown[]; failures: [index: number, message: string][] }
+  /** Nothing of the batch was done, because the disk is full or another process holds a lock; the next may succeed. */
+  | { type: 'refused'; message: string }
+  /** The database cannot be opened or no longer be used; the worker ends. */
+  | { type: 'failed'; message: string }
+  | { type: 'closed' }
+
+export type WorkerOptions = DatabaseOptions
