@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Acceptor } from './actors/acceptor.js'
 import { TransportAlarm } from './actors/alarm.js'
+import { Backlog } from './actors/backlog.js'
 import { type C2sServices, Connection } from './actors/connection.js'
 import { HttpAcceptor } from './actors/http-acceptor.js'
 import { Listener, type ListenerOptions, listenerName } from './actors/listener.js'
@@ -26,7 +27,7 @@ import { longLived } from './actors/supervision.js'
 import { AccessRules } from './auth/access-rules.js'
 import { type Authenticator, createAuthenticator, serverSecret } from './auth/authenticate.js'
 import { createLogin } from './auth/login.js'
-import { type ControlServer, serveControl } from './cli/control.js'
+import { type ControlRequest, type ControlServer, serveControl } from './cli/control.js'
 import { userRequests } from './cli/user.js'
 import type { HttpListenerConfig } from './config/listen-http.js'
 import type { C2sListenerConfig } from './config/listen-xmpp.js'
@@ -64,6 +65,8 @@ export interface ServerOptions {
   readonly clock?: Clock
   /** Keep everything in memory: `data_dir` is not touched, and there is no control socket. */
   readonly inMemory?: boolean
+  /** Called once when the tree gave up: an actor failed more often than its supervisors allow. The server has stopped by then. */
+  readonly onFailed?: (error: Error) => void
 }
 
 export interface Address {
@@ -110,6 +113,7 @@ interface Base {
   readonly emit: Emit
   readonly counters: Counters
   readonly runtime: Runtime
+  readonly backlog: Backlog
   readonly onBug: (error: unknown) => void
   readonly later: Undo
 }
@@ -142,7 +146,7 @@ async function start(config: Config, options: ServerOptions, later: Undo, undoAl
   const runtime = createRuntime({ clock, onFault: fault => tellFault(fault, counters, emit) })
   later(() => stopTree(runtime.root, 'shutdown', config.general.shutdown_timeout))
   const onBug = (error: unknown) => emit('server.bug', thrown(error))
-  const base: Base = { config, options, clock, emit, counters, runtime, onBug, later }
+  const base: Base = { config, options, clock, emit, counters, runtime, backlog: new Backlog(), onBug, later }
 
   const store = await startStorage(base)
   const sessions = new SessionRegistry()
@@ -170,6 +174,11 @@ async function start(config: Config, options: ServerOptions, later: Undo, undoAl
   emit('server.ready', { ms: Math.round(clock.now() - startedAt) })
 
   let stopping: Promise<void> | undefined
+  void runtime.ended.then(async reason => {
+    if (stopping !== undefined) return
+    await server.stop('failed')
+    options.onFailed?.(new Error(`the actor tree gave up: ${reason}`))
+  })
   const stop = async (reason: string) => {
     const since = clock.now()
     state = 'draining'
@@ -177,7 +186,7 @@ async function start(config: Config, options: ServerOptions, later: Undo, undoAl
     await undoAll()
     emit('server.stopped', { ms: Math.round(clock.now() - since) })
   }
-  return {
+  const server = {
     addresses,
     status,
     tree: (path?: string, inspectOptions?: InspectOptions) => inspect(runtime, path, inspectOptions),
@@ -197,6 +206,7 @@ async function start(config: Config, options: ServerOptions, later: Undo, undoAl
     stop: (reason = 'stop') => (stopping ??= stop(reason)),
     internals: { runtime, store, authenticator, sessions },
   }
+  return server
 }
 
 // ---- the steps
@@ -210,7 +220,7 @@ async function startStorage({ config, options, clock, emit, runtime, later }: Ba
     file = folder.database
   }
   let owner: StorageActor | undefined
-  const store = await openSqliteStore({ file, clock, onFailure: error => owner?.tell({ type: 'lost', error }) })
+  const store = await openSqliteStore({ file, onFailure: error => owner?.tell({ type: 'lost', error }) })
   const branch = startBranch(runtime, 'storage')
   spawnActor(
     branch,
@@ -427,6 +437,7 @@ async function c2sServices(
     },
     emit,
     counters,
+    backlog: base.backlog,
     isDirectTls: mode === 'tls',
     stanzaBytes: Math.min(listener.max_stanza_size ?? MAX_STANZA, MAX_STANZA),
     stateTimeout: listener.state_timeout,
@@ -510,8 +521,7 @@ async function startControl(
     config.general.data_dir,
     {
       status,
-      tree: ({ path, depth, limit, offset }) =>
-        inspect(runtime, path as string | undefined, { depth, limit, offset } as InspectOptions),
+      tree: request => inspect(runtime, ...inspection(request)),
       ...userRequests({
         ...authenticator,
         // The sessions of a removed account end with it.
@@ -526,6 +536,12 @@ async function startControl(
     emit,
   )
   later(() => control.close())
+}
+
+/** What a `tree` request asks for; anything that is not of its kind is taken as left out. */
+function inspection({ path, depth, limit, offset }: ControlRequest): [string | undefined, InspectOptions] {
+  const page = Object.entries({ depth, limit, offset }).filter(([, value]) => Number.isInteger(value))
+  return [typeof path === 'string' ? path : undefined, Object.fromEntries(page)]
 }
 
 function tellFault({ path, error, action }: FaultEvent, counters: Counters, emit: Emit): void {

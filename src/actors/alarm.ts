@@ -18,7 +18,7 @@ export class TransportAlarm implements Alarm, DeadlineTarget {
     this.wheel.drop(this)
   }
 
-  expired(deadline: Deadline): void {
+  deadlineExpired(deadline: Deadline): void {
     deadline.hasExpired = false
     if (typeof deadline.kind === 'number') this.target.timedOut(deadline.kind)
   }

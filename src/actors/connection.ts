@@ -21,7 +21,8 @@ import { Framer } from '../protocols/xml/framer.js'
 import { buildElement } from '../protocols/xml/tree.js'
 import type { Session } from '../sessions/session.js'
 import { TcpTransport } from '../transports/tcp.js'
-import type { Peer, TransportContext, TransportOwner } from '../transports/transport.js'
+import { MAX_UNWRITTEN, type Peer, type TransportContext, type TransportOwner } from '../transports/transport.js'
+import type { Backlog, Reader } from './backlog.js'
 import { Actor, type ActorInit, type StopReason } from './runtime/index.js'
 
 /** Bytes of one element before login; no option lifts it. spec/listeners.md §1.9 */
@@ -46,6 +47,7 @@ export interface C2sServices {
   readonly transport: TransportContext
   readonly emit: Emit
   readonly counters: Counters
+  readonly backlog: Backlog
   /** Handshake at once, before the first byte of XML. `tls.mode = "tls"` */
   readonly isDirectTls: boolean
   /** Bytes of one stanza after login. */
@@ -80,7 +82,7 @@ export type ConnectionMessage =
   | { readonly type: 'lost'; readonly reason: string }
   | { readonly type: 'end'; readonly error: StreamError | undefined }
 
-export class Connection extends Actor<ConnectionMessage> implements Session, TransportOwner {
+export class Connection extends Actor<ConnectionMessage> implements Session, TransportOwner, Reader {
   // ---- Session
   jid!: Jid
   priority = 0
@@ -102,6 +104,10 @@ export class Connection extends Actor<ConnectionMessage> implements Session, Tra
   private lostBecause: string | undefined = undefined
   /** Something that a stanza of the client asked for takes time; the rest of the chunk waits. */
   private isWaiting = false
+  /** Too much waits in the whole server: nothing is read. */
+  private isHeld = false
+  /** Of the stanzas in the mailbox. */
+  private waitingBytes = 0
   private stanzasIn = 0
   private stanzasOut = 0
 
@@ -145,13 +151,24 @@ export class Connection extends Actor<ConnectionMessage> implements Session, Tra
   }
 
   protected override timedOut(): void | Promise<void> {
+    if (this.transport.isSecuring) return this.part({ isSilent: true })
     if (!this.isBound) return this.negotiate({ type: 'timedOut' })
   }
 
   // ---- Session: what others ask of this connection
 
   deliver(stanza: Stanza): boolean {
-    return this.tellStanza(stanza)
+    const size = stanza.encodedLength()
+    const { isBlocked } = this.transport
+    if (isBlocked && this.waitingBytes + size > MAX_UNWRITTEN) {
+      this.outputOverflowed()
+      return false
+    }
+    // What waits must not keep the chunk alive that it came in.
+    if (!this.tellStanza(isBlocked ? stanza.compact() : stanza)) return false
+    this.waitingBytes += size
+    this.services.backlog.bytes += size
+    return true
   }
 
   end(condition: ConstructorParameters<typeof StreamError>[0], text?: string): void {
@@ -163,7 +180,22 @@ export class Connection extends Actor<ConnectionMessage> implements Session, Tra
   received(chunk: Buffer): void {
     // One chunk in flight: while the actor waits for something, the socket waits too.
     if (this.isWaiting) this.transport.pause()
+    const { backlog } = this.services
+    if (backlog.isHigh && !this.isHeld) {
+      this.isHeld = true
+      this.transport.pause()
+      backlog.wait(this)
+    }
     this.tell(chunk)
+  }
+
+  backlogDrained(): void {
+    this.isHeld = false
+    this.readOn()
+  }
+
+  private readOn(): void {
+    if (!this.isWaiting && !this.isHeld && !this.transport.isBlocked) this.transport.resume()
   }
 
   blocked(): void {
@@ -173,7 +205,7 @@ export class Connection extends Actor<ConnectionMessage> implements Session, Tra
 
   drained(): void {
     this.resumeStanzas()
-    if (!this.isWaiting) this.transport.resume()
+    this.readOn()
   }
 
   outputOverflowed(): void {
@@ -187,7 +219,8 @@ export class Connection extends Actor<ConnectionMessage> implements Session, Tra
   // ---- bytes from the client
 
   private read(chunk: Uint8Array): void | Promise<void> {
-    if (this.parting !== undefined) return
+    // What came in clear behind <starttls/> is not part of the stream. RFC 6120 §5.4.3.3
+    if (this.parting !== undefined || this.state.phase === 'securing') return
     this.framer.feed(chunk as Buffer) // `Buffer` is the only Uint8Array in ConnectionMessage
     return this.pump()
   }
@@ -206,7 +239,7 @@ export class Connection extends Actor<ConnectionMessage> implements Session, Tra
   private goOn(): void | Promise<void> {
     this.isWaiting = false
     const waiting = this.pump()
-    if (waiting === undefined && !this.transport.isBlocked) this.transport.resume()
+    if (waiting === undefined) this.readOn()
     return waiting
   }
 
@@ -236,8 +269,8 @@ export class Connection extends Actor<ConnectionMessage> implements Session, Tra
 
   private stanza(frame: Frame): void | Promise<void> {
     const { name } = frame
-    if (frame.ns !== NS.client || (name !== 'message' && name !== 'presence' && name !== 'iq'))
-      return this.unknown(frame)
+    // What belongs to an extension that is not here is ignored. spec/listeners.md §3.1.3
+    if (frame.ns !== NS.client || (name !== 'message' && name !== 'presence' && name !== 'iq')) return
     const { from } = frame
     if (from !== undefined && from !== this.jid.text && !this.isOwn(from)) {
       return this.part({ error: new StreamError('invalid-from') })
@@ -253,17 +286,18 @@ export class Connection extends Actor<ConnectionMessage> implements Session, Tra
     return jid !== undefined && (jid.text === this.jid.text || jid.text === this.jid.bareText)
   }
 
-  /** RFC 6120 §4.9.3.24; what belongs to an extension that is not here is ignored. spec/listeners.md §3.1.3 */
-  private unknown(frame: Frame): void {
-    if (frame.ns === NS.client || frame.ns === NS.stream)
-      this.part({ error: new StreamError('unsupported-stanza-type') })
-  }
-
   private forward(stanza: Stanza): void {
+    this.taken(stanza.encodedLength())
     if (this.parting !== undefined) return
     this.stanzasOut++
     this.services.counters.stanzasOut++
     this.transport.sendStanza(stanza)
+  }
+
+  /** So many bytes do not wait any more. */
+  private taken(bytes: number): void {
+    this.waitingBytes -= bytes
+    this.services.backlog.removed(bytes)
   }
 
   // ---- negotiation
@@ -413,7 +447,12 @@ export class Connection extends Actor<ConnectionMessage> implements Session, Tra
   /** Says goodbye as the reason asks, gives the session back, and finds another way for what was not delivered. */
   protected override async stopped(reason: StopReason): Promise<void> {
     const { stanzas } = this.unhandled()
+    this.taken(this.waitingBytes)
+    this.services.backlog.forget(this)
     const { error, isSilent } = this.parting ?? partingFor(reason)
+    const isInOrder = isSilent !== true && (error === undefined || error.condition === 'system-shutdown')
+    // A stream that ends in good order ends behind what was on its way to the client. RFC 6120 §4.4
+    if (isInOrder && !this.transport.isBlocked) for (const stanza of stanzas.splice(0)) this.forward(stanza)
     const isWritten = this.farewell(error, isSilent)
     this.count(error, reason)
     if (this.isBound) {
@@ -438,6 +477,10 @@ export class Connection extends Actor<ConnectionMessage> implements Session, Tra
 
   private farewell(error: StreamError | undefined, isSilent = false): Promise<void> | undefined {
     if (this.lostBecause !== undefined) return undefined
+    if (this.transport.isSecuring) {
+      this.transport.destroy()
+      return undefined
+    }
     if (!isSilent) {
       const { environment, newStreamId } = this.services
       if (!this.hasOpened) {

@@ -3,7 +3,7 @@ import type { Notice } from '../config/problem.js'
 import type { Config } from '../config/root.js'
 import { createEvents, type Events } from '../observability/events.js'
 import { createLogger } from '../observability/logger.js'
-import type { Output } from './args.js'
+import { exitCode, type Output } from './args.js'
 import { endpoint } from './status.js'
 
 /** What `start` needs of a server that runs. */
@@ -13,7 +13,10 @@ export interface StartedServer {
   stop(reason?: string): Promise<void>
 }
 
-export type StartServer = (config: Config, options: { dev: boolean; events: Events }) => Promise<StartedServer>
+export type StartServer = (
+  config: Config,
+  options: { dev: boolean; events: Events; onFailed(error: Error): void },
+) => Promise<StartedServer>
 
 export interface StartOptions {
   /** Make development certificates where files are missing. */
@@ -37,12 +40,20 @@ export async function runStart(
   const events = createEvents({ level: config.general.loglevel, sinks: [logger.sink] })
   for (const { path, message } of options.notices) events.emit('config.notice', { path, text: message })
   const stopAsked = stopSignal(events, output)
+  // Waiting for a signal keeps no process alive, and a server may have no listener.
+  const alive = setInterval(() => undefined, 1_000_000)
   try {
-    const server = await startServer(config, { dev: options.dev, events })
+    let fail: (error: Error) => void = () => undefined
+    const failed = new Promise<never>((_, reject) => {
+      fail = reject
+    })
+    failed.catch(() => undefined) // It may fail when nobody waits for it any more.
+    const server = await startServer(config, { dev: options.dev, events, onFailed: fail })
     announce(server, options.json, output)
-    await server.stop(await stopAsked)
-    return 0
+    await server.stop(await Promise.race([stopAsked, failed]))
+    return exitCode.good
   } finally {
+    clearInterval(alive)
     await logger.close()
   }
 }
@@ -55,7 +66,7 @@ function stopSignal(events: Events, output: Output): Promise<string> {
     const stop = (signal: NodeJS.Signals) => {
       if (isAsked) {
         output.error(`meerkat: ${signal} again, stopping at once`)
-        process.exit(1)
+        process.exit(exitCode.user)
       }
       isAsked = true
       resolve(signal)

@@ -52,6 +52,8 @@ function release(socket: HeldSocket): void {
 /** A stream over TCP, in clear or over TLS. */
 export class TcpTransport implements Transport {
   isEncrypted = false
+  /** A TLS handshake is under way: nothing may be written, in clear or behind it. */
+  isSecuring = false
   isBlocked = false
   bytesIn = 0
   bytesOut = 0
@@ -84,6 +86,7 @@ export class TcpTransport implements Transport {
   /** Runs the server's side of a TLS handshake on the socket, which must hold nothing unread that counts. */
   secure(context: SecureContext, options: { onSecured(): void; alpn?: (offered: string[]) => string }): void {
     const raw = this.socket
+    this.isSecuring = true
     release(raw)
     // What was read in clear and not handled is not part of the stream any more. RFC 6120 §5.4.3.3
     while (raw.read() !== null);
@@ -97,6 +100,7 @@ export class TcpTransport implements Transport {
     this.socket = secured
     hold(secured, this)
     secured.once('secure', () => {
+      this.isSecuring = false
       this.isEncrypted = true
       options.onSecured()
     })

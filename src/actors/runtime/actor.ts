@@ -272,6 +272,11 @@ export abstract class AnyActor extends StockActor implements Runnable, DeadlineT
     return (this.#flags & STOPPING) !== 0
   }
 
+  /** Inside `stopped`: whether a successor is to follow. Reason `fault` alone does not say: it is also what the children are told. */
+  protected get isRestarting(): boolean {
+    return (this.#flags & RESTARTING) !== 0
+  }
+
   /** How many stanzas wait, by weight. */
   get waitingStanzas(): number {
     return this.#waitingStanzas
@@ -351,7 +356,7 @@ export abstract class AnyActor extends StockActor implements Runnable, DeadlineT
 
   /** @internal A stock sibling's policy resets its peers: ours is asked what a fault of it means. */
   override reset(): void {
-    this.fail(new Error('reset by a sibling'))
+    this.failWith(new Error('reset by a sibling'))
   }
 
   /** @internal Ours goes on by itself: a second handler must not start. */
@@ -360,7 +365,7 @@ export abstract class AnyActor extends StockActor implements Runnable, DeadlineT
   /** @internal A stock child escalated. The message that it failed on is not looked at. */
   override handleFault(_message: unknown, _sender: unknown, error: unknown, child?: { readonly name: string }): void {
     const stock = child && this.children.get(child.name)
-    if (stock === undefined) this.fail(error)
+    if (stock === undefined) this.failWith(error)
     else if (!(stock instanceof AnyActor)) this.#superviseStock(stock, error)
   }
 
@@ -424,7 +429,7 @@ export abstract class AnyActor extends StockActor implements Runnable, DeadlineT
   }
 
   /** @internal Fails as if its handler had thrown. */
-  fail(error: unknown): void {
+  failWith(error: unknown): void {
     this.#failed(error, 'receive')
   }
 
@@ -457,7 +462,7 @@ export abstract class AnyActor extends StockActor implements Runnable, DeadlineT
   }
 
   /** @internal */
-  expired(deadline: Deadline): void {
+  deadlineExpired(deadline: Deadline): void {
     if (deadline.kind === restTime) {
       deadline.hasExpired = false
       if (this.#isAtRest()) this.#hibernate()
@@ -467,7 +472,7 @@ export abstract class AnyActor extends StockActor implements Runnable, DeadlineT
   }
 
   /** @internal The drain in which it had nothing left to do has ended. */
-  drainEnded(): void {
+  restAfterDrain(): void {
     if (!this.#isAtRest()) return
     if (this.#hibernateAfter === 0) this.#hibernate()
     else this.runtime.deadlines.arm(this, restTime, this.runtime.clock.now() + this.#hibernateAfter)
@@ -494,7 +499,7 @@ export abstract class AnyActor extends StockActor implements Runnable, DeadlineT
   }
 
   /** @internal The parent's decision about a full mailbox. */
-  overflowed(): void {
+  decideOverflow(): void {
     if ((this.#flags & STOPPING) !== 0) return
     try {
       // Root has nobody above it.
@@ -515,7 +520,7 @@ export abstract class AnyActor extends StockActor implements Runnable, DeadlineT
   }
 
   /** @internal The successor of a stopped actor, unless somebody stopped it meanwhile. */
-  restart(): void {
+  startSuccessor(): void {
     const { parent } = this
     const isWanted = (this.#flags & RESTARTING) !== 0 && parent instanceof AnyActor && !parent.isStopping
     this.#flags &= ~RESTARTING
@@ -536,7 +541,7 @@ export abstract class AnyActor extends StockActor implements Runnable, DeadlineT
   }
 
   /** @internal */
-  counters(): ActorCounters {
+  readCounters(): ActorCounters {
     const mailbox = this.#mailbox()
     return {
       state: this.#state(),
@@ -939,7 +944,7 @@ class Overflow implements Runnable {
   }
 
   turn(): number {
-    this.#actor.overflowed()
+    this.#actor.decideOverflow()
     return 0
   }
 }
@@ -953,7 +958,7 @@ class Succession implements Runnable {
   }
 
   turn(): number {
-    this.#actor.restart()
+    this.#actor.startSuccessor()
     return 0
   }
 }

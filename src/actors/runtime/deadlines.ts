@@ -11,8 +11,8 @@ export type DeadlineKind = string | number | symbol
 export interface DeadlineTarget {
   /** The first of its deadlines; kept here so that nothing is looked up. */
   deadlines: Deadline | undefined
-  /** Must not throw nor run foreign code: it is called in the middle of the wheel's walk. */
-  expired(deadline: Deadline): void
+  /** May arm and clear; a throw is told. An actor only queues a message here. */
+  deadlineExpired(deadline: Deadline): void
 }
 
 /** One deadline of one target; made at the first `arm` of its kind and used again by the next. */
@@ -44,15 +44,21 @@ export class Deadline {
  */
 export class Deadlines {
   readonly #clock: Clock
+  readonly #faulted: (error: unknown) => void
   readonly #origin: number
   readonly #slots: (Deadline | undefined)[] = new Array<Deadline | undefined>(SLOTS).fill(undefined)
   /** The last step that was looked at. */
   #step = 0
   #armed = 0
+  /** The rest of the slot that is looked at. */
+  #walking: Deadline | undefined
+  #isInTurn = false
   #cancel: (() => void) | undefined
 
-  constructor(clock: Clock) {
+  /** `faulted` must not throw. */
+  constructor(clock: Clock, faulted: (error: unknown) => void) {
     this.#clock = clock
+    this.#faulted = faulted
     this.#origin = clock.now()
   }
 
@@ -131,6 +137,7 @@ export class Deadlines {
 
   #unlink(deadline: Deadline): void {
     if (deadline.previous !== undefined) deadline.previous.next = deadline.next
+    else if (this.#walking === deadline) this.#walking = deadline.next
     else this.#slots[deadline.visit % SLOTS] = deadline.next
     if (deadline.next !== undefined) deadline.next.previous = deadline.previous
     deadline.previous = undefined
@@ -154,35 +161,43 @@ export class Deadlines {
   }
 
   #stopWhenEmpty(): void {
-    if (this.#armed > 0 || this.#cancel === undefined) return
+    // In the middle of a turn, its end decides.
+    if (this.#armed > 0 || this.#isInTurn || this.#cancel === undefined) return
     this.#cancel()
     this.#cancel = undefined
   }
 
   #turn = (): void => {
     const now = this.#now()
+    this.#isInTurn = true
     // After a long stall one look at every slot is enough.
     if (now - this.#step > SLOTS) this.#step = now - SLOTS
     while (this.#step < now) {
       this.#step++
       this.#look(this.#step % SLOTS, now)
     }
+    this.#isInTurn = false
     this.#cancel = undefined
     if (this.#armed > 0) this.#sleep()
   }
 
   #look(slot: number, now: number): void {
-    let deadline = this.#slots[slot]
-    while (deadline !== undefined) {
-      const { next } = deadline
+    // Taken off the slot first: whoever is told may arm and clear whatever it likes.
+    this.#walking = this.#slots[slot]
+    this.#slots[slot] = undefined
+    for (let deadline = this.#walking; deadline !== undefined; deadline = this.#walking) {
       this.#unlink(deadline)
-      if (deadline.due <= now) {
-        deadline.hasExpired = true
-        deadline.target.expired(deadline)
-      } else {
-        this.#link(deadline)
-      }
-      deadline = next
+      if (deadline.due <= now) this.#expire(deadline)
+      else this.#link(deadline)
+    }
+  }
+
+  #expire(deadline: Deadline): void {
+    deadline.hasExpired = true
+    try {
+      deadline.target.deadlineExpired(deadline)
+    } catch (error) {
+      this.#faulted(error)
     }
   }
 }

@@ -39,7 +39,7 @@ export class Hibernation {
     if (this.#rested.length === 0) return
     const rested = this.#rested
     this.#rested = []
-    for (const actor of rested) actor.drainEnded()
+    for (const actor of rested) actor.restAfterDrain()
   }
 
   /** Its flag has just been set. */

@@ -81,7 +81,7 @@ function page(actor: NactActor, walk: Walk, depth: number, offset: number): Chil
 }
 
 function ours(actor: AnyActor, runtime: Runtime): ActorInfo {
-  const { history, startedAt, ...counters } = actor.counters()
+  const { history, startedAt, ...counters } = actor.readCounters()
   return {
     name: actor.name,
     path: actor.path.toString(),

@@ -2,6 +2,12 @@ import type { NactPath } from './nact.js'
 
 const validName = /^[a-z0-9$_.+!*'(),-]+$/i
 
+/** The name, if nact can find an actor by it: letters, digits and `$-_.+!*'(),` only. Throws otherwise. */
+export function checkName(name: string): string {
+  if (validName.test(name)) return name
+  throw new Error(`actor name '${name}' may hold only letters, digits and $-_.+!*'(), (see actorName)`)
+}
+
 /** Where an actor stands, printed as `/root/listeners/c2s-0.0.0.0-5222`. Has the shape of nact's paths, so nact can walk it. */
 export class ActorPath implements NactPath {
   readonly system: string
@@ -12,12 +18,8 @@ export class ActorPath implements NactPath {
     this.parts = parts
   }
 
-  /** Throws when nact cannot find an actor of this name: letters, digits and `$-_.+!*'(),` only. */
   createChildPath(name: string): ActorPath {
-    if (!validName.test(name)) {
-      throw new Error(`actor name '${name}' may hold only letters, digits and $-_.+!*'(), (see actorName)`)
-    }
-    return new ActorPath(this.system, [...this.parts, name])
+    return new ActorPath(this.system, [...this.parts, checkName(name)])
   }
 
   toString(): string {

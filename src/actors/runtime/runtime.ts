@@ -4,6 +4,7 @@ import { Asks } from './ask.js'
 import { Deadlines } from './deadlines.js'
 import { Hibernation } from './hibernation.js'
 import { type NactActor, type NactReference, type NactSystem, startSystem, systemOf } from './nact.js'
+import { checkName } from './path.js'
 import { type Flushable, RunQueue } from './run-queue.js'
 import type { FaultAction, FaultEvent, FaultMoment } from './supervise.js'
 
@@ -98,14 +99,14 @@ export class Runtime {
       (error, during) => this.tell(undefined, during, error, 'none'),
       () => this.hibernation.drainEnded(),
     )
-    this.deadlines = new Deadlines(this.clock)
+    this.deadlines = new Deadlines(this.clock, error => this.tell(undefined, 'deadline', error, 'none'))
     this.hibernation = new Hibernation(this.clock, () => this.queue.wake())
     const system = systemOf(options.system ?? startSystem())
     this.systemId = { name: system.name }
     const { promise, resolve } = deferred<StopReason>()
     this.ended = promise
     const isOwn = options.system === undefined
-    this.root = this.#startRoot(system, options.name ?? 'root', reason => {
+    this.root = this.#startRoot(system, checkName(options.name ?? 'root'), reason => {
       // nact keeps a system until somebody stops it.
       if (isOwn) system.stop()
       resolve(reason)
@@ -147,7 +148,7 @@ export class Runtime {
   /** For tests: makes the actor at that path fail as if its handler had thrown; false when nobody is there. */
   fault(path: string, error: unknown): boolean {
     const actor = this.find(path)
-    if (actor instanceof AnyActor) actor.fail(error)
+    if (actor instanceof AnyActor) actor.failWith(error)
     else actor?.handleFault(undefined, undefined, error)
     return actor !== undefined
   }

@@ -1,5 +1,6 @@
 import { type ActorInit, AnyActor, STOP_WITHIN_MS, type StopReason } from './actor.js'
 import { type Behaviour, BehaviourActor } from './behaviour.js'
+import { checkName } from './path.js'
 import { type Ref, Reference } from './ref.js'
 import { checkPolicy, type Policy } from './supervise.js'
 
@@ -33,7 +34,8 @@ export function spawnActor<A extends AnyActor>(
   checkPolicy(policy)
   checkNumber('mailboxLimit', mailboxLimit)
   checkNumber('hibernateAfter', hibernateAfter)
-  const name = options.name ?? above.runtime.freeName(above)
+  // nact would make up a name for an empty one.
+  const name = options.name === undefined ? above.runtime.freeName(above) : checkName(options.name)
   if (above.children.has(name)) throw new Error(`${above.path} already has a child '${name}'`)
   const init: ActorInit = {
     runtime: above.runtime,

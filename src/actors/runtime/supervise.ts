@@ -20,12 +20,13 @@ export type FaultMoment =
   | 'supervise'
   | 'child'
   | 'restart'
+  | 'deadline'
   | 'flush'
   | 'turn'
 
 /** One fault, told once for each actor it reached. Holds what was thrown, never the message being handled. */
 export interface FaultEvent {
-  /** As `/root/listeners`; undefined for a flush or a turn that no actor owns. */
+  /** As `/root/listeners`; undefined for a deadline, a flush or a turn that no actor owns. */
   readonly path: string | undefined
   readonly kind: string
   readonly during: FaultMoment
