@@ -70,6 +70,8 @@ interface Material {
 const KINDS = { cacertfile: 'ca', dhfile: 'dhparam' } as const
 const WORDS = { ca: 'certificates of authorities', dhparam: 'Diffie-Hellman parameters', crl: 'a revocation list' }
 
+const LABELS = { ca: 'BEGIN CERTIFICATE', dhparam: 'DH PARAMETERS', crl: 'BEGIN X509 CRL' }
+
 function materials(config: Config): Material[] {
   const { c2s, s2s, http } = config.listen
   const tables: { tls: { cacertfile?: string | undefined; dhfile?: string | undefined } | undefined; path: Path }[] = [
@@ -96,7 +98,8 @@ function materials(config: Config): Material[] {
 async function materialFindings({ path, file, kind }: Material): Promise<Finding[]> {
   try {
     const pem = await readFile(file)
-    if (kind === 'ca' && !pem.includes('-----BEGIN CERTIFICATE-----')) throw new Error('no certificate in it')
+    // OpenSSL takes a file with nothing in it, and Node drops parameters that it cannot read, without a word.
+    if (!pem.includes(LABELS[kind])) throw new Error(`no ${LABELS[kind]} in it`)
     createSecureContext({ [kind]: pem })
     return []
   } catch (error) {

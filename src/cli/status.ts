@@ -1,12 +1,12 @@
 import type { ServerStatus } from '../observability/status.js'
-import { askServer, type Output } from './args.js'
+import { askServer, exitCode, type Output } from './args.js'
 
 /** `meerkat status`: what the running server says about itself. Resolves with the exit code. */
 export async function runStatus(options: { dataDir: string; json: boolean }, output: Output): Promise<number> {
   const status = (await askServer(options.dataDir, { verb: 'status' })) as ServerStatus // the answer of our own server
   if (options.json) output.out(JSON.stringify({ ok: true, ...status }))
   else for (const line of describe(status)) output.out(line)
-  return 0
+  return exitCode.good
 }
 
 function describe(status: ServerStatus): string[] {

@@ -1,5 +1,5 @@
 import type { ActorInfo } from '../actors/runtime/inspect.js'
-import { askServer, type Output, UserError } from './args.js'
+import { askServer, exitCode, type Output, UserError } from './args.js'
 
 export interface TreeOptions {
   dataDir: string
@@ -18,7 +18,7 @@ export async function runTree(options: TreeOptions, output: Output): Promise<num
   const top = answer as ActorInfo // our own server's
   if (options.json) output.out(JSON.stringify({ ok: true, tree: top }))
   else for (const line of draw(top)) output.out(line)
-  return 0
+  return exitCode.good
 }
 
 /** One line per actor, children below their parent; what a page left out is counted. */

@@ -9,15 +9,13 @@ import type { HOST_S2S_KEYS, S2sConfig } from './s2s.js'
 
 type HostTable = Config['host_config'][number]
 
-/** The parts of a configuration that `[[host_config]]` changes. */
+/** The parts of a configuration that `[[host_config]]` changes, but for acl and access, which auth/access-rules.ts joins itself. */
 export interface HostView {
   general: Pick<GeneralConfig, keyof typeof HOST_GENERAL_KEYS>
   auth: AuthConfig
   s2s: Pick<S2sConfig, keyof typeof HOST_S2S_KEYS>
   /** Options of each module that is on, `@HOST@` replaced. */
   modules: Record<string, unknown>
-  acl: Config['acl']
-  access: Config['access']
 }
 
 /** The configuration of `host` (a served domain). */
@@ -28,8 +26,6 @@ export function configFor(config: Config, host: string): HostView {
     auth: authFor(config.auth, own?.auth),
     s2s: s2sFor(config.s2s, own?.s2s),
     modules: withHost(own?.modules ?? config.modules, host),
-    acl: aclFor(config.acl, own?.acl),
-    access: accessFor(config.access, own?.access),
   }
 }
 
@@ -48,32 +44,12 @@ export function authFor(whole: AuthConfig, own: HostTable['auth']): AuthConfig {
   }
 }
 
-/** Classes are joined: a JID is in one when a pattern of either table matches. */
-function aclFor(whole: Config['acl'], own: HostTable['acl'] = {}): Config['acl'] {
-  return joined(whole, own, (global, local) => [...global, ...local])
-}
-
-/** Global clauses, then those of the host; a last global `{ acl = "all", value = "allow" }` moves behind them. §2.3 */
-function accessFor(whole: Config['access'], own: HostTable['access'] = {}): Config['access'] {
-  return joined(whole, own, (global, local) => {
-    const last = global.at(-1)
-    const isOpen = last?.acl === 'all' && last.value === 'allow'
-    return isOpen ? [...global.slice(0, -1), ...local, last] : [...global, ...local]
-  })
-}
-
 /** Policies are merged domain by domain; those of the host win. §2.5 */
 function s2sFor(whole: S2sConfig, own: HostTable['s2s']): HostView['s2s'] {
   const merged = overlaid(whole, own)
   if (whole.host_policy === undefined || own?.host_policy === undefined) return merged
   const named = new Set(own.host_policy.map(entry => entry.host))
   return { ...merged, host_policy: [...whole.host_policy.filter(entry => !named.has(entry.host)), ...own.host_policy] }
-}
-
-function joined<T>(whole: Record<string, T[]>, own: Record<string, T[]>, join: (global: T[], local: T[]) => T[]) {
-  const names = new Set([...Object.keys(whole), ...Object.keys(own)])
-  const ofName = (table: Record<string, T[]>, name: string) => (Object.hasOwn(table, name) ? (table[name] ?? []) : [])
-  return Object.fromEntries([...names].map(name => [name, join(ofName(whole, name), ofName(own, name))]))
 }
 
 /** `whole` with what `own` sets. */

@@ -59,12 +59,17 @@ function unknownKey(path: Path, schema: z.ZodType, data: unknown): Finding {
   const key = String(path.at(-1))
   const suggestion = closest(key, known)
   const hint = suggestion === undefined ? listOf(known) : `; did you mean "${suggestion}"?`
-  const isSecret = /pass|secret|shared|auth|token|key/i.test(`${key} ${suggestion}`)
+  // A misspelt password is still a password.
+  const options = Object.values((table && keysOf(table)) ?? {})
+  const mayBeSecret =
+    /pass|secret|shared|auth|token|key/i.test(`${key} ${suggestion}`) ||
+    options.some(option => metaOf(option).secret) ||
+    isSecretAt(path, schema, data)
   return {
     path,
     code: 'unexpected_option',
     message: `unknown key${hint}`,
-    ...(isSecret ? {} : printable(valueAt(data, path))),
+    ...(mayBeSecret ? {} : printable(valueAt(data, path))),
     ...(suggestion === undefined ? {} : { suggestion }),
   }
 }
@@ -86,8 +91,8 @@ function badValue(path: Path, schema: z.ZodType, data: unknown, rule?: string): 
   return {
     path,
     code: option !== undefined && !isOfKind(option, value) ? 'malformed_option' : 'incorrect_value',
-    message: `found ${shown(value, path, schema, data)}; allowed: ${syntax}${hint}${refused === undefined ? '' : ` (${refused})`}`,
-    ...(isSecretAt(path, schema, data) ? {} : printable(value)),
+    message: `found ${isForTables(option) ? `${article(kindOf(value))} ${kindOf(value)}` : shown(value, path, schema, data)}; allowed: ${syntax}${hint}${refused === undefined ? '' : ` (${refused})`}`,
+    ...(isSecretAt(path, schema, data) || isForTables(option) ? {} : printable(value)),
     ...(values ? { allowed: values } : {}),
     ...(hint === '' || suggestion === undefined ? {} : { suggestion }),
   }
@@ -104,6 +109,15 @@ function takesFractions(option: z.ZodType): boolean {
   if (bare instanceof z.ZodUnion) return bare.options.some(one => takesFractions(one as z.ZodType)) // Built by the classic API.
   return bare instanceof z.ZodNumber && bare.format !== 'safeint'
 }
+
+/** True where tables belong, in which there may be secrets: what stands in their place is not shown. */
+function isForTables(option: z.ZodType | undefined): boolean {
+  const bare = option && unwrap(option)
+  if (bare instanceof z.ZodArray) return isForTables(bare.element as z.ZodType) // Built by the classic API.
+  return bare === undefined || bare instanceof z.ZodObject || bare instanceof z.ZodRecord
+}
+
+const article = (word: string) => (/^[aeiou]/.test(word) ? 'an' : 'a')
 
 /** A value as a message shows it. */
 function shown(value: unknown, path: Path, schema: z.ZodType, data: unknown): string {

@@ -42,9 +42,6 @@ const NOT_YET: readonly RefusalRow[] = [
   { at: 'listen.c2s.*.tls.ciphers', what: 'a choice of cipher suites' },
   { at: 'listen.c2s.*.tls.versions', what: 'a choice of TLS versions' },
   { at: 'listen.http.*.tls', what: 'HTTPS' },
-  { at: 'listen.http.*.transport.num_acceptors', what: 'acceptors of http listeners' },
-  { at: 'listen.http.*.transport.max_connections', what: 'a limit of connections' },
-  { at: 'listen.http.*.protocol.compress', when: isNot(false), what: 'compressed answers' },
   { at: 'listen.http.*.trusted_proxies.*', what: 'forwarding headers' },
   ...[
     'mod_bosh',

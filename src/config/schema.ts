@@ -167,10 +167,20 @@ export function withoutDefaults<S extends z.ZodType>(schema: S): z.ZodType<z.inp
 
 function stripped(schema: z.ZodType): z.ZodType {
   const bare = unwrap(schema)
-  if (!(bare instanceof z.ZodObject)) return isOptional(schema) ? withMeta(bare.optional(), noted(schema)) : schema
-  const entries = Object.entries(keysOf(bare) ?? {}).map(([key, child]) => [key, stripped(child)])
-  const table = z.strictObject(Object.fromEntries(entries))
+  const keys = keysOf(bare)
+  if (keys === undefined) return isOptional(schema) ? withMeta(bare.optional(), noted(schema)) : schema
+  // A table without defaults stays itself, and so keeps its rules across keys, which rebuilding would lose.
+  const table = hasDefaults(bare) ? z.strictObject(mapEntries(keys, stripped)) : bare
   return withMeta(isOptional(schema) ? table.optional() : table, noted(schema))
+}
+
+function hasDefaults(schema: z.ZodType): boolean {
+  const isDefault = schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault
+  return isDefault || Object.values(keysOf(schema) ?? {}).some(hasDefaults)
+}
+
+function mapEntries(keys: Record<string, z.ZodType>, change: (schema: z.ZodType) => z.ZodType) {
+  return Object.fromEntries(Object.entries(keys).map(([key, child]) => [key, change(child)]))
 }
 
 /** Documentation of an option whose default is taken away. */

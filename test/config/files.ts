@@ -49,7 +49,7 @@ export function reportedPath(key: string): string {
 function into(schema: z.ZodType, name: string): { schema: z.ZodType; isList: boolean } {
   const bare = unwrap(schema)
   const child = bare instanceof z.ZodRecord ? (bare.valueType as z.ZodType) : keysOf(bare)?.[name]
-  if (child === undefined) throw new Error(`no ${name}`)
+  if (child === undefined) return { schema: z.unknown(), isList: false }
   const inner = unwrap(child)
   const isList = inner instanceof z.ZodArray && keysOf(inner.element as z.ZodType) !== undefined
   return { schema: isList ? (inner.element as z.ZodType) : child, isList }
