@@ -29,6 +29,7 @@ import { type Authenticator, createAuthenticator, serverSecret } from './auth/au
 import { createLogin } from './auth/login.js'
 import { type ControlRequest, type ControlServer, serveControl } from './cli/control.js'
 import { userRequests } from './cli/user.js'
+import { configFor } from './config/for-host.js'
 import type { HttpListenerConfig } from './config/listen-http.js'
 import type { C2sListenerConfig } from './config/listen-xmpp.js'
 import type { Config } from './config/root.js'
@@ -50,7 +51,7 @@ import { Stanza } from './protocols/stanza/stanza.js'
 import { handleClientStanza } from './routing/client-stanzas.js'
 import { createRouting } from './routing/router.js'
 import type { Routing } from './routing/services.js'
-import { closeSession, openSession, removeAccount } from './routing/session-lifecycle.js'
+import { closeSession, openSession, removeAccount, reroute } from './routing/session-lifecycle.js'
 import { SessionRegistry } from './sessions/registry.js'
 import { Rosters } from './sessions/rosters.js'
 import { lockDataDir } from './storage/data-dir.js'
@@ -221,6 +222,8 @@ async function startStorage({ config, options, clock, emit, runtime, later }: Ba
   }
   let owner: StorageActor | undefined
   const store = await openSqliteStore({ file, onFailure: error => owner?.tell({ type: 'lost', error }) })
+  // Behind everything that may still have something to store, before the folder is anybody else's.
+  later(() => store.close())
   const branch = startBranch(runtime, 'storage')
   spawnActor(
     branch,
@@ -240,7 +243,7 @@ async function startAuthentication(
 ): Promise<Authenticator> {
   return createAuthenticator({
     store,
-    hosts: new Map(config.general.hosts.map(host => [host, config.auth])),
+    hosts: new Map(config.general.hosts.map(host => [host, configFor(config, host).auth])),
     secret: await serverSecret(store),
     isOnline: (user, host) => sessions.isConnected(`${user}@${host}`),
   })
@@ -280,7 +283,8 @@ function startAllModules(
   authenticator: Authenticator,
 ): RunningModules {
   const { config, clock, later } = base
-  const rules = new AccessRules(config.general.hosts, config)
+  const own = config.host_config.map(({ host, acl = {}, access = {} }) => [host, { acl, access }] as const)
+  const rules = new AccessRules(config.general.hosts, config, new Map(own))
   const running = startModules(
     {
       routing,
@@ -292,7 +296,7 @@ function startAllModules(
       software,
       access: (host, rule, jid) => rules.value(rule, jid, host),
     },
-    new Map(config.general.hosts.map(host => [host, config.modules])),
+    new Map(config.general.hosts.map(host => [host, configFor(config, host).modules])),
   )
   later(() => running.stop())
   return running
@@ -305,8 +309,10 @@ async function startListeners(
   authenticator: Authenticator,
   health: () => 'ok' | 'starting' | 'draining' | 'storage',
 ): Promise<Address[]> {
-  const { config, runtime } = base
+  const { config, runtime, later } = base
   const branch = startBranch(runtime, 'listeners')
+  // Before the modules: what sessions could not deliver is for them to keep.
+  later(() => stopTree(branch, 'shutdown', config.general.shutdown_timeout))
   const bound: Promise<Address>[] = []
   for (const [index, listener] of config.listen.c2s.entries()) {
     const name = nameOf('c2s', listener, index)
@@ -425,7 +431,8 @@ async function c2sServices(
       defaultHost: general.hosts[0]!, // the schema wants one
       language: general.language,
       startTls: mode === 'starttls' ? 'offered' : mode === 'starttls_required' ? 'required' : 'none',
-      hidesServiceName: general.hide_service_name,
+      // The host that a client means is not known yet. spec/listeners.md §2.1
+      hidesServiceName: configFor(config, general.hosts[0]!).general.hide_service_name, // the schema wants one
       serves: host => served.has(host),
     },
     login: createLogin({ authenticator, mayPlainInClear, certificate, onBug }),
@@ -461,14 +468,6 @@ const MAX_STANZA = 8_000_000
 
 /** RFC 7301; a client that offers something else still gets a stream. spec/listeners.md §3.1.8 */
 const alpn = (offered: string[]) => (offered.includes('xmpp-client') ? 'xmpp-client' : offered[0]!)
-
-/** What a session took and could not deliver goes where it would go now that the session is gone. */
-function reroute(routing: Routing, session: C2sSession, stanza: Stanza): void | Promise<void> {
-  // Only messages are worth a second way; a request gets its error from the router.
-  if (stanza.kind === 'presence') return
-  return routing.route(stanza.addressed({ to: stanza.to ?? session.jid }))
-}
-type C2sSession = Parameters<C2sServices['open']>[0]
 
 async function certificateOf({ config, options, emit }: Base, listener: C2sListenerConfig) {
   const { tls } = listener

@@ -155,6 +155,11 @@ export class Connection extends Actor<ConnectionMessage> implements Session, Tra
     if (!this.isBound) return this.negotiate({ type: 'timedOut' })
   }
 
+  /** At rest nothing is left to reduce but the entries of past deadlines, which the runtime drops then. */
+  protected override pack(): string {
+    return ''
+  }
+
   // ---- Session: what others ask of this connection
 
   deliver(stanza: Stanza): boolean {
@@ -288,7 +293,10 @@ export class Connection extends Actor<ConnectionMessage> implements Session, Tra
 
   private forward(stanza: Stanza): void {
     this.taken(stanza.encodedLength())
-    if (this.parting !== undefined) return
+    this.write(stanza)
+  }
+
+  private write(stanza: Stanza): void {
     this.stanzasOut++
     this.services.counters.stanzasOut++
     this.transport.sendStanza(stanza)
@@ -426,6 +434,7 @@ export class Connection extends Actor<ConnectionMessage> implements Session, Tra
     this.state = { phase: 'bound', isEncrypted: this.transport.isEncrypted, jid }
     this.disarm(STATE)
     this.disarm(LOGIN)
+    this.mechanism = ''
     this.services.counters.sessionsOpened++
     this.services.counters.sessionsNow++
     this.services.emit('session.opened', { jid: jid.text })
@@ -450,17 +459,17 @@ export class Connection extends Actor<ConnectionMessage> implements Session, Tra
     this.taken(this.waitingBytes)
     this.services.backlog.forget(this)
     const { error, isSilent } = this.parting ?? partingFor(reason)
-    const isInOrder = isSilent !== true && (error === undefined || error.condition === 'system-shutdown')
-    // A stream that ends in good order ends behind what was on its way to the client. RFC 6120 §4.4
-    if (isInOrder && !this.transport.isBlocked) for (const stanza of stanzas.splice(0)) this.forward(stanza)
-    const isWritten = this.farewell(error, isSilent)
+    if (isSilent !== true && !this.transport.isBlocked && isInOrder(error)) {
+      for (const stanza of stanzas.splice(0)) if (stanza instanceof Stanza) this.write(stanza)
+    }
+    this.farewell(error, isSilent)
     this.count(error, reason)
     if (this.isBound) {
       this.services.leave(this, error?.text)
       for (const stanza of stanzas) if (stanza instanceof Stanza) await this.services.reroute(this, stanza)
     }
     // At a shutdown the process waits for the last words to be on their way.
-    if (reason === 'shutdown') await isWritten
+    if (reason === 'shutdown') await this.transport.finished()
   }
 
   private count(error: StreamError | undefined, reason: StopReason): void {
@@ -475,11 +484,11 @@ export class Connection extends Actor<ConnectionMessage> implements Session, Tra
     emit('session.closed', { jid: this.jid.text, reason: cause })
   }
 
-  private farewell(error: StreamError | undefined, isSilent = false): Promise<void> | undefined {
-    if (this.lostBecause !== undefined) return undefined
+  private farewell(error: StreamError | undefined, isSilent = false): void {
+    if (this.lostBecause !== undefined) return
     if (this.transport.isSecuring) {
       this.transport.destroy()
-      return undefined
+      return
     }
     if (!isSilent) {
       const { environment, newStreamId } = this.services
@@ -490,17 +499,18 @@ export class Connection extends Actor<ConnectionMessage> implements Session, Tra
       if (error !== undefined) this.transport.send(framing.error(error, this.lang ?? environment.language))
       this.transport.send(framing.close)
     }
-    return this.transport.close()
+    this.transport.close()
   }
 
   override inspected(): Record<string, string | number | boolean> {
-    const { peer, isEncrypted, bytesIn, bytesOut } = this.transport
+    const { peer, isEncrypted, isBlocked, bytesIn, bytesOut } = this.transport
     return {
       phase: this.state.phase,
       ...(this.isBound && { jid: this.jid.text }),
       address: peer.address,
       port: peer.port,
       isEncrypted,
+      isBlocked,
       bytesIn,
       bytesOut,
       stanzasIn: this.stanzasIn,
@@ -518,6 +528,18 @@ function partingFor(reason: StopReason): { error?: StreamError; isSilent?: boole
       return { error: new StreamError('internal-server-error') }
     default:
       return { error: new StreamError('system-shutdown') }
+  }
+}
+
+/** Whether a stream ends behind what was on its way to the client (RFC 6120 §4.4): not when nobody knows if it still reads. */
+function isInOrder(error: StreamError | undefined): boolean {
+  switch (error?.condition) {
+    case 'conflict':
+    case 'resource-constraint':
+    case 'internal-server-error':
+      return false
+    default:
+      return true
   }
 }
 

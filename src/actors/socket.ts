@@ -93,7 +93,7 @@ export class SocketActor extends Actor<SocketMessage> {
   }
 
   protected override stopped(): void | Promise<void> {
-    if (this.isListening) return this.listening?.close()
+    return this.listening?.close()
   }
 
   override inspected(): Record<string, string | number | boolean> {

@@ -1,13 +1,12 @@
 import type { Clock } from '../observability/clock.js'
 import { type Emit, thrown } from '../observability/events.js'
-import { Actor, type ActorInit, type StopReason } from './runtime/index.js'
+import { Actor, type ActorInit } from './runtime/index.js'
 
 /** What this actor asks of a store that can be lost. */
 export interface LosableStore {
   readonly isOpen: boolean
   /** Opens a lost store again; rejects when that fails. */
   restart(): Promise<void>
-  close(): Promise<void>
 }
 
 /** Milliseconds before a lost store is opened again; doubled after each failure up to the second figure. */
@@ -17,7 +16,7 @@ const RETRY = 'retry'
 
 export type StorageMessage = { readonly type: 'lost'; readonly error: Error }
 
-/** Owns the store: opens it again when it was lost, closes it when the tree stops. */
+/** Keeps the store open: opens it again when it was lost. */
 export class StorageActor extends Actor<StorageMessage> {
   private delay = FIRST_RETRY_MS
 
@@ -41,11 +40,6 @@ export class StorageActor extends Actor<StorageMessage> {
 
   protected override timedOut(): Promise<void> {
     return this.reopen()
-  }
-
-  /** A faulted storage actor leaves the store to its successor. */
-  protected override stopped(reason: StopReason): void | Promise<void> {
-    if (reason !== 'fault') return this.store.close()
   }
 
   override inspected(): Record<string, boolean> {

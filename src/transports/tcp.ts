@@ -142,17 +142,22 @@ export class TcpTransport implements Transport {
     if (!this.isGone) this.socket.resume()
   }
 
-  close(): Promise<void> {
-    const { socket } = this
-    if (this.isGone || this.isClosing) return Promise.resolve()
+  close(): void {
+    if (this.isGone || this.isClosing) return
     this.flush()
     this.isClosing = true
+    this.socket.end()
     // A peer that goes on talking is not listened to, only waited for.
-    socket.resume()
+    this.socket.resume()
     this.arm(LINGER, this.context.now() + LINGER_MS)
+  }
+
+  finished(): Promise<void> {
+    const { socket } = this
+    if (this.isGone || socket.writableFinished) return Promise.resolve()
     return new Promise(resolve => {
+      socket.once('finish', resolve)
       socket.once('close', () => resolve())
-      socket.end(resolve)
     })
   }
 

@@ -30,8 +30,10 @@ export interface Transport {
   flush(): void
   pause(): void
   resume(): void
-  /** Writes what waits, then closes in good order: the peer gets some time to do the same. Resolves when all is with the kernel, or lost. */
-  close(): Promise<void>
+  /** Writes what waits, then closes in good order: the peer gets some time to do the same. */
+  close(): void
+  /** Resolves when everything written before `close` is with the kernel, or lost. */
+  finished(): Promise<void>
   destroy(): void
 }
 

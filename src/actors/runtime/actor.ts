@@ -1,67 +1,25 @@
+import { Children, childless } from './children.js'
 import type { Deadline, DeadlineTarget } from './deadlines.js'
+import type { ActorCounters, ActorInit, ActorState, Child, StopReason, Unhandled } from './init.js'
+import { Overflow, Succession } from './jobs.js'
 import { Lane } from './lane.js'
 import { type NactActor, type NactParent, type NactReference, StockActor } from './nact.js'
 import { ActorPath } from './path.js'
 import { type Ref, Reference } from './ref.js'
 import type { Runnable } from './run-queue.js'
 import type { Runtime } from './runtime.js'
+import { Expired, Sent, Signal } from './signals.js'
 import { bounded, oneByOne, stopStock, together } from './stop.js'
-import { causeOf, type FaultAction, type FaultMoment, type FaultRecord, mayRestart, type Policy } from './supervise.js'
-
-/** Why an actor stopped. The runtime says `stopped`, `fault` and `queue-limit`; callers of `stop` say what they like. */
-export type StopReason = 'stopped' | 'fault' | 'queue-limit' | (string & Record<never, never>)
-
-/** What an actor is doing; `runnable` waits for its turn, `busy` for a promise of its handler. */
-export type ActorState = 'idle' | 'runnable' | 'busy' | 'hibernated' | 'stopped'
-
-/** What a supervisor is shown of a child; a stock nact child has the policy `stop`. */
-export interface Child {
-  readonly name: string
-  readonly path: { toString(): string }
-  readonly policy: Policy
-}
-
-/** The messages that a stopping actor did not get to, in their order. */
-export interface Unhandled<M> {
-  readonly control: M[]
-  readonly stanzas: M[]
-}
-
-/** What the spawner hands to the constructor of an actor's class, which passes it to `super` and forgets it. */
-export interface ActorInit {
-  /** @internal */
-  readonly runtime: Runtime
-  /** @internal */
-  readonly parent: NactParent
-  /** @internal */
-  readonly name: string
-  /** @internal */
-  readonly mailboxLimit: number | undefined
-  /** @internal */
-  readonly hibernateAfter: number | undefined
-  /** @internal */
-  readonly policy: Policy
-  /** @internal Kept only where the policy may restart. */
-  readonly create: ((init: ActorInit) => AnyActor) | undefined
-  /** @internal The incarnation before, whose faults and waiting messages are taken over. */
-  readonly predecessor: AnyActor | undefined
-  /** @internal The actor that was built from this. */
-  built: AnyActor | undefined
-}
-
-/** @internal What `inspect` reads of one actor. */
-export interface ActorCounters {
-  readonly state: ActorState
-  readonly messages: number
-  readonly turns: number
-  readonly mailbox: number
-  readonly mailboxPeak: number
-  readonly waitingStanzas: number
-  readonly hibernations: number
-  readonly history: FaultRecord | undefined
-  /** Milliseconds after the runtime's start. */
-  readonly startedAt: number
-}
+import {
+  causeOf,
+  type FaultAction,
+  type FaultMoment,
+  type FaultRecord,
+  mayRestart,
+  newRecord,
+  type Policy,
+} from './supervise.js'
+import { thenable } from './thenable.js'
 
 /** A stop under way. */
 interface Stopping {
@@ -88,24 +46,6 @@ const STOPPED = 128
 const RESTARTING = 256 // a successor is to follow
 const UNAVAILABLE = RUNNING | SUSPENDED | STOPPING
 
-/** Children by name, in the order in which they were first spawned. */
-class Children extends Map<string, NactActor> {
-  /** A name that nact is to take for free: its stopped actor is being replaced, in its place in the order. */
-  replaced: string | undefined = undefined
-
-  override has(name: string): boolean {
-    return name !== this.replaced && super.has(name)
-  }
-}
-
-/** Serves every actor without children; the first child brings a map of its own. */
-class NoChildren extends Children {
-  override set(): never {
-    throw new Error('the shared empty map of children cannot be changed')
-  }
-}
-const childless = new NoChildren()
-
 const noMailbox = { length: 0 }
 
 const nothing = (): void => undefined
@@ -117,30 +57,6 @@ const restTime = Symbol('rest time')
 
 /** Restart intensities of stock nact children. */
 const stockRecords = new WeakMap<NactActor, FaultRecord>()
-
-/** Something on the control lane that is not a message. */
-abstract class Signal {}
-
-class Expired extends Signal {
-  readonly deadline: Deadline
-
-  constructor(deadline: Deadline) {
-    super()
-    this.deadline = deadline
-  }
-}
-
-/** A message of nact's `dispatch` or `query` with its sender. */
-class Sent extends Signal {
-  readonly message: unknown
-  readonly sender: NactReference
-
-  constructor(message: unknown, sender: NactReference) {
-    super()
-    this.message = message
-    this.sender = sender
-  }
-}
 
 /**
  * Any actor of ours, whatever it receives: a subclass of nact's `Actor` (same system, paths and references) with our run
@@ -420,8 +336,9 @@ export abstract class AnyActor extends StockActor implements Runnable, DeadlineT
       if (init.built !== undefined) init.built.#abandon(init.predecessor)
       throw error
     }
-    const { runtime } = actor
-    runtime.spawned++
+    // Kept for a restart: it must not keep every incarnation before.
+    init.predecessor = undefined
+    actor.runtime.spawned++
     actor.#begin()
     // Messages may have come with a predecessor's mailbox.
     actor.#schedule()
@@ -514,8 +431,11 @@ export abstract class AnyActor extends StockActor implements Runnable, DeadlineT
 
   /** @internal `done` is called when it has stopped, at once if it has already. */
   beginStop(reason: StopReason, dueAt: number, done?: () => void): void {
-    // Whoever stops an actor that is about to be restarted wants it gone.
-    this.#flags &= ~RESTARTING
+    if ((this.#flags & RESTARTING) !== 0) {
+      // Whoever stops an actor that is about to be restarted wants it gone, and its name free.
+      this.#flags &= ~RESTARTING
+      if ((this.#flags & STOPPED) !== 0) this.parent.childStopped(this)
+    }
     this.#beginStop(reason, dueAt, done)
   }
 
@@ -933,43 +853,4 @@ export abstract class Actor<M> extends AnyActor {
     // tell, tellStanza and dispatch are the only ways in.
     return this.takeUnhandled() as Unhandled<M>
   }
-}
-
-/** The decision about a full mailbox, taken on the run queue. */
-class Overflow implements Runnable {
-  readonly #actor: AnyActor
-
-  constructor(actor: AnyActor) {
-    this.#actor = actor
-  }
-
-  turn(): number {
-    this.#actor.decideOverflow()
-    return 0
-  }
-}
-
-/** A restart, done on the run queue, so that an actor that never starts does not hold up the others. */
-class Succession implements Runnable {
-  readonly #actor: AnyActor
-
-  constructor(actor: AnyActor) {
-    this.#actor = actor
-  }
-
-  turn(): number {
-    this.#actor.startSuccessor()
-    return 0
-  }
-}
-
-function newRecord(): FaultRecord {
-  return { faults: 0, restarts: 0, lastFault: '', restartedAt: [] }
-}
-
-/** @internal The value as what can be waited for. Throws when its `then` does. */
-export function thenable(value: unknown): PromiseLike<unknown> | undefined {
-  if (typeof value !== 'object' || value === null) return undefined
-  // The casts are the look that makes sure.
-  return typeof (value as { then?: unknown }).then === 'function' ? (value as PromiseLike<unknown>) : undefined
 }

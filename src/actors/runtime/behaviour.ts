@@ -1,7 +1,9 @@
-import { Actor, type ActorInit, type StopReason, thenable, type Unhandled } from './actor.js'
+import { Actor } from './actor.js'
+import type { ActorInit, StopReason, Unhandled } from './init.js'
 import type { NactReference } from './nact.js'
 import type { ActorPath } from './path.js'
 import type { Ref } from './ref.js'
+import { thenable } from './thenable.js'
 
 /** What a behaviour's functions are given besides state and message: the actor, no copy. */
 export interface Context<M> {

@@ -1,17 +1,10 @@
 /*
  * `meerkat-xmpp/actors`: the supervision runtime alone. README.md says how it works.
  */
-export {
-  Actor,
-  type ActorInit,
-  type ActorState,
-  type AnyActor,
-  type Child,
-  type StopReason,
-  type Unhandled,
-} from './actor.js'
+export { Actor, type AnyActor } from './actor.js'
 export { AskError, ask } from './ask.js'
 export type { Behaviour, Context } from './behaviour.js'
+export type { ActorInit, ActorState, Child, StopReason, Unhandled } from './init.js'
 export { type ActorInfo, type ChildPage, type InspectOptions, inspect } from './inspect.js'
 export { dispatch, type NactReference } from './nact.js'
 export { type ActorPath, actorName } from './path.js'

@@ -1,4 +1,5 @@
-import { type ActorState, AnyActor } from './actor.js'
+import { AnyActor } from './actor.js'
+import type { ActorState } from './init.js'
 import type { NactActor } from './nact.js'
 import type { Runtime } from './runtime.js'
 import { causeOf } from './supervise.js'

@@ -1,5 +1,6 @@
-import { type ActorInit, AnyActor, STOP_WITHIN_MS, type StopReason } from './actor.js'
+import { AnyActor, STOP_WITHIN_MS } from './actor.js'
 import { type Behaviour, BehaviourActor } from './behaviour.js'
+import type { ActorInit, StopReason } from './init.js'
 import { checkName } from './path.js'
 import { type Ref, Reference } from './ref.js'
 import { checkPolicy, type Policy } from './supervise.js'

@@ -43,6 +43,11 @@ export interface FaultRecord {
   restartedAt: number[]
 }
 
+/** Nothing happened yet. */
+export function newRecord(): FaultRecord {
+  return { faults: 0, restarts: 0, lastFault: '', restartedAt: [] }
+}
+
 const longestCause = 200
 
 /** One line about what was thrown. */
