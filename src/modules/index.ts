@@ -22,7 +22,7 @@ export type HostModules = Readonly<Record<string, unknown>>
 export interface RunningModules {
   /** What modules add to `<stream:features/>`, as XML. */
   streamFeatures(host: string, stream: { isAuthenticated: boolean }): string
-  /** The reply to an IQ of a stream that has not logged in. Never rejects. spec/listeners.md §3.1.3 */
+  /** The reply to an IQ of a stream that has not logged in; undefined when no module has one. Never rejects. spec/listeners.md §3.1.3 */
   answerUnauthenticated(iq: Stanza, host: string, address: string): Promise<Stanza | undefined>
   stop(): void
 }
@@ -117,16 +117,17 @@ async function answerUnauthenticated(
   iq: Stanza,
   address: string,
 ): Promise<Stanza | undefined> {
-  if (iq.type === 'result' || iq.type === 'error') return undefined
-  const result = await tryAnswer(host, iq, address).catch((error: unknown) => services.routing.explain(error))
+  const { type, payload } = iq
+  if (host === undefined || payload === undefined || type === 'result' || type === 'error') return undefined
+  const handler = host.unauthenticated.get(`${payload.ns} ${payload.name}`)
+  if (handler === undefined) return undefined
+  const result = await tryAnswer(handler, iq, address).catch((error: unknown) => services.routing.explain(error))
   const reply =
     result instanceof StanzaError ? errorReply(iq, result) : iqResult(iq, result === answered ? undefined : result)
-  return host ? reply.addressed({ from: host.jid }) : reply
+  return reply.addressed({ from: host.jid })
 }
 
-async function tryAnswer(host: Host | undefined, iq: Stanza, address: string): Promise<IqAnswer> {
+async function tryAnswer(handler: UnauthenticatedIqHandler, iq: Stanza, address: string): Promise<IqAnswer> {
   checkIq(iq)
-  const handler = host?.unauthenticated.get(`${iq.payload!.ns} ${iq.payload!.name}`)
-  if (!handler) throw new StanzaError('service-unavailable')
   return handler(iq, address)
 }

@@ -11,8 +11,10 @@ import { defineModule, type ModuleServer } from './module.js'
 
 /** Messages that wait for an account when no access rule says how many. */
 const defaultLimit = 100
-/** Messages read at a time. */
-const pageSize = 50
+/** Messages handed over at a time. Few, because the client's queue may be short (`max_fsm_queue`). */
+const pageSize = 8
+/** Milliseconds between two looks whether the client has taken them. */
+const paceMs = 100
 
 export const offline = defineModule({
   name: 'mod_offline',
@@ -61,15 +63,22 @@ class OfflineMessages {
     }
   }
 
-  /** Gives the session what waits, in order; what was handed over is removed. */
-  handOver(session: Session): Promise<void> {
+  /**
+   * Gives the session what waits, in order; what was handed over is removed. In the background: neither the client, which
+   * has to take it meanwhile, nor a sender waits for that.
+   */
+  handOver(session: Session): void {
+    this.#server.routing.inBackground(() => this.#inTurn(session))
+  }
+
+  #inTurn(session: Session): Promise<void> {
     const account = session.jid.bareText
     const before = this.#running.get(account) ?? Promise.resolve()
     const work = before.then(() => this.#handOver(session))
     const done = work
       .catch(() => {})
       .finally(() => {
-        // the failure is whose handOver() it was
+        // the failure is told where the work is
         if (this.#running.get(account) === done) this.#running.delete(account)
       })
     this.#running.set(account, done)
@@ -84,7 +93,7 @@ class OfflineMessages {
     if (stored === 'full') throw new StanzaError('service-unavailable', 'too many messages wait for this account')
     // Somebody may have come while the message was being written, and have been given what waited before it.
     const session = routing.sessions.resources(account.bareText).find(takesMessages)
-    if (session) await this.handOver(session)
+    if (session) this.handOver(session)
     return drop
   }
 
@@ -100,7 +109,12 @@ class OfflineMessages {
       }
       if (last > 0) await store.offline.remove(user, host, last)
       if (page.length < pageSize || last !== page.at(-1)!.id) return
+      while (session.waitingStanzas > 0 && takesMessages(session)) await this.#pause()
     }
+  }
+
+  #pause(): Promise<void> {
+    return new Promise(resolve => this.#server.clock.after(paceMs, resolve))
   }
 
   #limit(account: Jid): number {

@@ -62,7 +62,6 @@ export const register = defineModule({
   implements: ['XEP-0077'],
   features: [NS.register],
   shipped: {
-    access: 'register',
     ip_access: [
       { address: '127.0.0.0/8', policy: 'allow' },
       { address: '::1', policy: 'allow' },

@@ -29,7 +29,7 @@ function throughModules(routing: Routing, session: Session, stanza: Stanza): voi
 }
 
 function handle(routing: Routing, session: Session, stanza: Stanza): void | Promise<void> {
-  const isAddressed = hasAddressee(stanza)
+  const isAddressed = stanza.toText !== undefined // even by what is no JID
   switch (stanza.kind) {
     case 'presence':
       return presence(routing, session, stanza, isAddressed)
@@ -56,11 +56,6 @@ function presence(routing: Routing, session: Session, stanza: Stanza, isAddresse
   if (to.bareText === account.text) throw new StanzaError('not-allowed', 'no account subscribes to itself')
   // RFC 6121 §3: both sides of a subscription are bare JIDs
   return routing.subscriptions.outbound(account, to.bare, type, stanza)
-}
-
-/** True when there is a `to`, even one that is no JID. */
-function hasAddressee(stanza: Stanza): boolean {
-  return stanza.to !== undefined || stanza.element.attrs.to !== undefined
 }
 
 function refuse(routing: Routing, session: Session, stanza: Stanza, error: unknown): void {

@@ -47,19 +47,25 @@ export function createRouting(options: RoutingOptions): Routing {
 
 /** Where a stanza goes, in the order of spec/listeners.md §3.4; throws the error of RFC 6120 §10 for the sender. */
 function forward(routing: Routing, stanza: Stanza): void | Promise<void> {
+  const text = stanza.toText
+  // The way of nearly every stanza: somebody online, by full JID, in the spelling that the server gave out.
+  if (text !== undefined && isTakenBy(routing, text, stanza)) return
   const to = stanza.to
   if (to === undefined) throw new StanzaError('jid-malformed', 'the address is not valid')
-  if (to.resource !== '' && stanza.kind !== 'presence') {
-    // The way of nearly every stanza: somebody online, by full JID.
-    const session = routing.sessions.byFull(to.text)
-    if (session !== undefined && routing.deliver(session, stanza)) return
-  }
+  if (to.text !== text && isTakenBy(routing, to.text, stanza)) return
   if (routing.routes.isHost(to.domain)) {
     return to.local === '' ? toHost(routing, stanza, to) : toAccount(routing, stanza, to)
   }
   const route = routing.routes.get(to.domain)
   if (route !== undefined) return route.deliver(stanza)
   if (routing.remote?.(stanza) !== true) throw new StanzaError('remote-server-not-found')
+}
+
+/** RFC 6121 §8.5.3.1; presence for a full JID has rules of its own. */
+function isTakenBy(routing: Routing, full: string, stanza: Stanza): boolean {
+  if (stanza.kind === 'presence') return false
+  const session = routing.sessions.byFull(full)
+  return session !== undefined && routing.deliver(session, stanza)
 }
 
 function handOver(routing: Routing, session: Session, stanza: Stanza): boolean {

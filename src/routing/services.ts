@@ -24,6 +24,8 @@ export interface RoutingOptions {
   remote?(stanza: Stanza): boolean
   /** Sessions that the account may have at one time (`max_user_sessions`); absent: any number. */
   maxSessions?(account: Jid): number
+  /** Told of each session that was asked to make room for another. */
+  onReplaced?(session: Session): void
 }
 
 /** Everything that a stanza may meet on its way; made once, by `createRouting`. */

@@ -67,6 +67,7 @@ export async function removeAccount(
 function replace(routing: Routing, session: Session): void {
   depart(routing, session, replacedText)
   session.end('conflict', replacedText)
+  routing.onReplaced?.(session)
 }
 
 function depart(routing: Routing, session: Session, status: string | undefined): void {

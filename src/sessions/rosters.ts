@@ -26,9 +26,14 @@ export interface RosterDecision<T> {
   committed(roster: RosterView): T
 }
 
+/** What rosters without any have in common: most accounts of a large server are nearly empty, and every session has one. */
+const noItems = new Map<string, RosterItem>()
+const noRequests = new Map<string, string>()
+const nobody: Jid[] = []
+
 class CachedRoster implements RosterView {
-  readonly items = new Map<string, RosterItem>()
-  readonly requests = new Map<string, string>()
+  items = noItems
+  requests = noRequests
   version = 0
   #subscribers: Jid[] | undefined
   #subscriptions: Jid[] | undefined
@@ -55,6 +60,8 @@ class CachedRoster implements RosterView {
   }
 
   apply(change: RosterChange, version: number): void {
+    if (this.items === noItems && change.put?.length) this.items = new Map()
+    if (this.requests === noRequests && change.putRequests?.length) this.requests = new Map()
     for (const jid of change.remove ?? []) this.items.delete(jid)
     for (const item of change.put ?? []) this.items.set(item.jid, item)
     for (const jid of change.removeRequests ?? []) this.requests.delete(jid)
@@ -71,7 +78,7 @@ class CachedRoster implements RosterView {
       const jid = Jid.parse(item.jid)
       if (jid) found.push(jid)
     }
-    return found
+    return found.length === 0 ? nobody : found
   }
 }
 

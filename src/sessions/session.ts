@@ -19,6 +19,8 @@ export interface Session {
   isInterested: boolean
   /** Where it sent directed available presence, as JID strings; undefined until the first. RFC 6121 §4.6 */
   directed: Set<string> | undefined
+  /** Stanzas that it took and that are not on their way to the client yet. */
+  readonly waitingStanzas: number
   /** Queues a stanza for the client; false when the session is gone and the stanza was not taken. Never throws. */
   deliver(stanza: Stanza): boolean
   /** Ends the stream with a stream error, asynchronously. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { reroute } from '../../src/routing/session-lifecycle.js'
 import { directedLimit } from '../../src/sessions/presence.js'
-import { type Client, settled, stanza, type World, world } from '../support/world.js'
+import { type Client, expectXml, jid, settled, stanza, type World, world } from '../support/world.js'
 
 const romeo = 'romeo@montague.example'
 const juliet = 'juliet@capulet.example'
@@ -60,7 +60,7 @@ describe('initial presence (RFC 6121 §4.2)', () => {
       { jid: 'rosaline@verona.example', subscription: 'to' },
     )
     await (await server.connect(`${romeo}/orchard`)).arrives()
-    expect(out).toEqual([
+    expectXml(out, [
       `<presence from="${romeo}/orchard" to="paris@verona.example"/>`,
       `<presence from="${romeo}/orchard" type="probe" to="paris@verona.example"/>`,
       `<presence from="${romeo}/orchard" type="probe" to="rosaline@verona.example"/>`,
@@ -75,6 +75,24 @@ describe('initial presence (RFC 6121 §4.2)', () => {
     await orchard.sends('<presence id="p2"><status>under the balcony</status></presence>')
     balcony.receives(`<presence id="p2" from="${romeo}/orchard"><status>under the balcony</status></presence>`)
     orchard.receives(`<presence id="p2" from="${romeo}/orchard"/>`)
+  })
+
+  it('of a client that goes while its roster is being read is shown to nobody', async () => {
+    const server = await verona()
+    await server.roster('nurse@capulet.example', { jid: 'peter@capulet.example', subscription: 'from' })
+    server.routing.rosters.forget(jid('nurse@capulet.example'))
+    const peter = await (await server.connect('peter@capulet.example/kitchen')).arrives()
+    const hall = await server.connect('nurse@capulet.example/hall')
+    let open = () => {}
+    server.store.gate = new Promise(resolve => {
+      open = resolve
+    })
+    const sent = hall.sends('<presence/>')
+    await hall.leaves()
+    open()
+    await sent
+    peter.receives()
+    expect(hall.presence).toBeUndefined()
   })
 
   it('with the store out of reach is refused, and works when it is back', async () => {
@@ -300,10 +318,19 @@ describe('probes (RFC 6121 §4.3.2)', () => {
     await (await server.connect(`${romeo}/orchard`)).arrives()
     await server.arrives(`<presence type="probe" from="paris@verona.example/x" to="${romeo}"/>`)
     await server.arrives('<presence type="probe" from="paris@verona.example/x" to="nobody@montague.example"/>')
-    expect(out).toEqual([
+    expectXml(out, [
       `<presence from="${romeo}" type="unsubscribed" to="paris@verona.example"/>`,
       '<presence from="nobody@montague.example" type="unsubscribed" to="paris@verona.example"/>',
     ])
+  })
+
+  it('of somebody who got directed presence are not answered with unsubscribed (§4.6)', async () => {
+    const out: string[] = []
+    const server = await verona({ routing: { remote: sent => out.push(sent.toString()) > 0 } })
+    const orchard = await server.connect(`${romeo}/orchard`)
+    await orchard.sends('<presence to="room@muc.example/romeo"/>')
+    await server.arrives(`<presence type="probe" from="room@muc.example/romeo" to="${romeo}"/>`)
+    expect(out).toEqual([expect.stringContaining('to="room@muc.example/romeo"')])
   })
 
   it('that come to a new resource through a stale subscription set it right', async () => {

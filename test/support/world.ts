@@ -1,4 +1,3 @@
-import type { Element } from 'ltx'
 import { expect } from 'vitest'
 import { type HostModules, modules, type RunningModules, startModules } from '../../src/modules/index.js'
 import type { ModuleServices } from '../../src/modules/module.js'
@@ -42,6 +41,7 @@ export class RecordingSession implements Session {
   presence: string | undefined = undefined
   isInterested = false
   directed: Set<string> | undefined = undefined
+  readonly waitingStanzas: number = 0
   /** False: it takes nothing more. */
   takes = true
   ended: { condition: StreamCondition; text: string | undefined } | undefined
@@ -88,11 +88,7 @@ export class Client extends RecordingSession {
 
   /** What arrived since the last look is this, in this order, each at least what the pattern says. */
   receives(...patterns: string[]): void {
-    const received = this.take()
-    const matches =
-      received.length === patterns.length &&
-      received.every((xml, i) => contains(parseXml(xml, 'jabber:client'), parseXml(patterns[i]!, 'jabber:client')))
-    if (!matches) expect(received, `${this.jid.text} received`).toEqual(patterns)
+    expectXml(this.take(), patterns)
   }
 
   /** Connected and available, with its roster asked for, and what that brought looked at. */
@@ -219,6 +215,9 @@ export function settled(): Promise<void> {
   return new Promise(resolve => setImmediate(resolve))
 }
 
-export function element(xml: string): Element {
-  return parseXml(xml, 'jabber:client')
+/** As many texts as patterns, each with at least what its pattern says, however it is written. */
+export function expectXml(texts: readonly string[], patterns: readonly string[]): void {
+  const matches = (xml: string, i: number) =>
+    contains(parseXml(xml, 'jabber:client'), parseXml(patterns[i]!, 'jabber:client'))
+  if (texts.length !== patterns.length || !texts.every(matches)) expect(texts).toEqual(patterns)
 }

@@ -11,7 +11,8 @@ export type SaslStep =
   | { type: 'verify'; username: string; password: string }
   /** Done: `username` is a localpart as the client wrote it, not prepared yet; `data` rides in `<success/>`. */
   | { type: 'success'; username: string; data?: Buffer }
-  | { type: 'failure'; condition: SaslCondition; text?: string }
+  /** `isMismatch`: the two sides have no channel binding in common, so no password was tried. */
+  | { type: 'failure'; condition: SaslCondition; text?: string; isMismatch?: true }
 
 /** XEP-0440 §3, the types that this server can compute. */
 export type ChannelBindingType = 'tls-exporter' | 'tls-server-end-point'

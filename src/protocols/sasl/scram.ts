@@ -83,6 +83,8 @@ function parseClientFinal(text: string): ClientFinal | undefined {
   return { channelBinding, nonce: nonceField.slice(2), proof, withoutProof }
 }
 
+const mismatch = (text: string): Turn => [{ type: 'failure', condition: 'not-authorized', text, isMismatch: true }]
+
 /** The bytes that `c=` must hold, or how the flag fails. RFC 5802 §6 */
 function expectedBinding({ flag, gs2Header }: ClientFirst, isPlus: boolean, context: SaslContext): Buffer | Turn {
   if ((typeof flag === 'object') !== isPlus) {
@@ -93,10 +95,10 @@ function expectedBinding({ flag, gs2Header }: ClientFirst, isPlus: boolean, cont
   if (flag === 'y') {
     // The client believes that we have no channel binding: somebody took it from the list of mechanisms.
     const wasOffered = context.offered.some(name => name.endsWith('-PLUS'))
-    return wasOffered ? failure('not-authorized', 'Channel binding was offered.') : header
+    return wasOffered ? mismatch('Channel binding was offered.') : header
   }
   const data = context.channelBindings.get(flag.type)
-  if (data === undefined) return failure('not-authorized', 'This type of channel binding was not offered.')
+  if (data === undefined) return mismatch('This type of channel binding was not offered.')
   return Buffer.concat([header, data])
 }
 

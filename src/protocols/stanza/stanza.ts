@@ -1,9 +1,12 @@
-import { clone, Element, parse } from 'ltx'
+import { Element } from 'ltx'
 import type { StanzaError } from '../errors.js'
 import { Jid } from '../jid.js'
 import { NS } from '../namespaces.js'
-import type { Frame } from '../xml/frame.js'
-import { buildElement } from '../xml/tree.js'
+import { type Frame, interestOf, StreamContext } from '../xml/frame.js'
+import { frameDocument } from '../xml/framer.js'
+import { type Envelope, splice, spliceLength } from '../xml/splice.js'
+import { utf8 } from '../xml/text.js'
+import { buildElement, setAttribute } from '../xml/tree.js'
 
 export type StanzaKind = 'message' | 'presence' | 'iq'
 
@@ -13,68 +16,265 @@ export interface Payload {
   readonly ns: string
 }
 
-/** A stanza on its way: its envelope, and its content either as the bytes that came in or as a tree. Immutable. */
+/** What the bytes of a stanza are made for. */
+export interface Encoding {
+  /** Declared as the default namespace; without it the stream's is taken to be the stanza's. */
+  readonly xmlns?: string
+  /** The `xml:lang` for a stanza that has none. */
+  readonly lang?: string
+}
+
+// What `changed` says: the frame or tree has another sender or addressee than the envelope.
+const FROM = 1
+const TO = 2
+
+const ownContext = new StreamContext('', NS.client, [])
+const plainEncoding: Encoding = {}
+
+// Filled anew for every splice.
+const envelope: Envelope = { from: undefined, to: undefined, lang: undefined, xmlns: undefined }
+
+/**
+ * A stanza on its way: its envelope, and its content either as the bytes that came in or as a tree; each is made from
+ * the other when it is first asked for, and shared by all copies with other addresses. Immutable.
+ */
 export class Stanza {
-  readonly kind: StanzaKind
-  /** '' when absent. */
-  readonly type: string
-  readonly id: string | undefined
-  readonly lang: string | undefined
-  readonly from: Jid | undefined
-  readonly to: Jid | undefined
-  readonly payload: Payload | undefined
-  /** The whole stanza as a tree, addressed as the envelope says. Shared: never change it. */
-  readonly element: Element
+  private tree: Element | undefined
+  private firstChild: Payload | null | undefined
 
-  private constructor(element: Element) {
-    this.element = element
-    this.kind = element.getName() as StanzaKind
-    this.type = element.attrs.type ?? ''
-    this.id = element.attrs.id
-    this.lang = element.attrs['xml:lang']
-    this.from = element.attrs.from === undefined ? undefined : Jid.parse(element.attrs.from)
-    this.to = element.attrs.to === undefined ? undefined : Jid.parse(element.attrs.to)
-    const child = element.getChildElements()[0]
-    this.payload = child && { name: child.getName(), ns: child.getNS() ?? NS.client }
-  }
+  private constructor(
+    readonly kind: StanzaKind,
+    /** '' when absent. */
+    readonly type: string,
+    private readonly content: Content,
+    /** null: there is none, or it is no JID; undefined: not parsed yet. */
+    private sender: Jid | null | undefined,
+    private addressee: Jid | null | undefined,
+    private readonly changed: number,
+    /** For a stanza that says no language itself. */
+    private readonly streamLang: string | undefined,
+  ) {}
 
-  /** The stanza that a tree of our own making says. */
+  /** The stanza that a tree of our own making says. Neither the tree nor its parts may be changed afterwards. */
   static fromElement(element: Element): Stanza {
-    return new Stanza(element)
+    const kind = kindOf(element.getName())
+    return new Stanza(
+      kind,
+      element.attrs.type ?? '',
+      new Content(undefined, element),
+      undefined,
+      undefined,
+      0,
+      undefined,
+    )
   }
 
-  static fromFrame(frame: Frame, from: Jid, lang: string | undefined): Stanza {
-    const element = buildElement(frame)
-    element.attrs.from = from.text
-    if (lang !== undefined) element.attrs['xml:lang'] ??= lang
-    return new Stanza(element)
-  }
-
-  encodedLength(): number {
-    return Buffer.byteLength(this.toString())
-  }
-
-  encode(bytes: Buffer, at: number): number {
-    return bytes.write(this.toString(), at)
+  /** What came in as a frame that is a stanza, stamped with its sender and the language of the sender's stream. */
+  static fromFrame(frame: Frame, from: Jid, lang?: string): Stanza {
+    return new Stanza(kindOf(frame.name), frame.type ?? '', new Content(frame, undefined), from, undefined, FROM, lang)
   }
 
   /** The stanza in a text of our own making (a stored one). */
   static parse(xml: string): Stanza {
-    return new Stanza(parse(xml))
+    const frame = ownFrame(xml)
+    return new Stanza(
+      kindOf(frame.name),
+      frame.type ?? '',
+      new Content(frame, undefined),
+      undefined,
+      undefined,
+      0,
+      undefined,
+    )
+  }
+
+  get id(): string | undefined {
+    return this.content.attribute('id')
+  }
+
+  get lang(): string | undefined {
+    return this.content.attribute('xml:lang') ?? this.streamLang
+  }
+
+  get from(): Jid | undefined {
+    if (this.sender === undefined) this.sender = parseJid(this.content.attribute('from'))
+    return this.sender ?? undefined
+  }
+
+  /** Undefined also when it is no JID: `toText` tells. */
+  get to(): Jid | undefined {
+    if (this.addressee === undefined) this.addressee = parseJid(this.content.attribute('to'))
+    return this.addressee ?? undefined
+  }
+
+  /** True when there is a `to`, even one that is no JID. */
+  get isAddressed(): boolean {
+    return (this.changed & TO) !== 0 || this.content.isAddressed
+  }
+
+  /** The addressee as it is written, prepared or not. */
+  get toText(): string | undefined {
+    return this.changed & TO ? this.addressee?.text : this.content.attribute('to')
+  }
+
+  get payload(): Payload | undefined {
+    if (this.firstChild === undefined) this.firstChild = this.content.payload() ?? null
+    return this.firstChild ?? undefined
+  }
+
+  /** The bits (`interest`) of the namespaces that direct children are in. */
+  get mask(): number {
+    return this.content.mask()
+  }
+
+  /** The whole stanza as a tree, addressed as the envelope says. Shared: never change it. */
+  get element(): Element {
+    this.tree ??= this.addressTree()
+    return this.tree
   }
 
   /** The same stanza with another sender or addressee. */
   addressed(change: { from?: Jid; to?: Jid }): Stanza {
-    const element = clone(this.element)
-    if (change.from) element.attrs.from = change.from.text
-    if (change.to) element.attrs.to = change.to.text
-    return new Stanza(element)
+    const { from = this.sender, to = this.addressee } = change
+    const changed = this.changed | (change.from ? FROM : 0) | (change.to ? TO : 0)
+    return new Stanza(this.kind, this.type, this.content, from, to, changed, this.streamLang)
+  }
+
+  /** The same stanza over bytes of its own, no more than it needs: for one that has to wait. */
+  compact(): Stanza {
+    const content = this.content.compact()
+    if (content === this.content) return this
+    return new Stanza(this.kind, this.type, content, this.sender, this.addressee, this.changed, this.streamLang)
+  }
+
+  /** `encode` takes no more bytes than this. */
+  encodedLength(encoding = plainEncoding): number {
+    return spliceLength(this.content.wire(), this.envelope(encoding))
+  }
+
+  /** Writes the stanza as XML and returns the number of bytes; there must be room for `encodedLength`. */
+  encode(target: Buffer, offset: number, encoding = plainEncoding): number {
+    return splice(this.content.wire(), this.envelope(encoding), target, offset)
   }
 
   /** The stanza as XML, in the namespace `jabber:client`. */
   toString(): string {
-    return this.element.toString()
+    const bytes = Buffer.allocUnsafe(this.encodedLength())
+    return utf8(bytes, 0, this.encode(bytes, 0))
   }
+
+  private envelope(encoding: Encoding): Envelope {
+    envelope.from = this.changed & FROM ? this.sender?.text : undefined
+    envelope.to = this.changed & TO ? this.addressee?.text : undefined
+    envelope.lang = this.streamLang ?? encoding.lang
+    envelope.xmlns = encoding.xmlns ?? ''
+    return envelope
+  }
+
+  private addressTree(): Element {
+    const tree = this.content.element()
+    if (this.changed === 0 && this.streamLang === undefined) return tree
+    const addressed = copyTop(tree)
+    if (this.changed & FROM) addressed.attrs.from = this.sender?.text
+    if (this.changed & TO) addressed.attrs.to = this.addressee?.text
+    if (this.streamLang !== undefined) addressed.attrs['xml:lang'] ??= this.streamLang
+    return addressed
+  }
+}
+
+/** What a stanza says, without regard to its envelope. One of the two is there from the start, the other once needed. */
+class Content {
+  constructor(
+    private frame: Frame | undefined,
+    private tree: Element | undefined,
+  ) {}
+
+  attribute(name: 'id' | 'from' | 'to' | 'xml:lang'): string | undefined {
+    if (this.frame === undefined) return this.tree!.attrs[name]
+    return name === 'xml:lang' ? this.frame.lang : this.frame[name]
+  }
+
+  get isAddressed(): boolean {
+    return this.frame === undefined ? this.tree!.attrs.to !== undefined : this.frame.toAt !== 0
+  }
+
+  payload(): Payload | undefined {
+    if (this.frame !== undefined) {
+      const { payloadName: name, payloadNs: ns } = this.frame
+      return name === undefined ? undefined : { name, ns: ns! } // a child that has a name has a namespace
+    }
+    const child = this.tree!.getChildElements()[0]
+    return child && { name: child.getName(), ns: child.getNS() ?? NS.client }
+  }
+
+  mask(): number {
+    if (this.frame !== undefined) return this.frame.mask
+    return this.tree!.getChildElements().reduce((mask, child) => mask | interestOf(child.getNS() ?? NS.client), 0)
+  }
+
+  element(): Element {
+    this.tree ??= buildElement(this.frame!)
+    return this.tree
+  }
+
+  /** Bytes that mean the same in any stream whose default namespace is that of the stanza. */
+  wire(): Frame {
+    if (this.frame === undefined || !this.frame.isForwardable) {
+      const element = this.element()
+      const inherited = this.frame?.contentNs ?? element.attrs.xmlns ?? NS.client
+      this.frame = ownFrame(unprefixed(element, inherited).toString())
+    }
+    return this.frame
+  }
+
+  compact(): Content {
+    const frame = this.wire().compact()
+    return frame === this.frame && this.tree === undefined ? this : new Content(frame, undefined)
+  }
+}
+
+function kindOf(name: string): StanzaKind {
+  if (name === 'message' || name === 'presence' || name === 'iq') return name
+  throw new Error(`<${name}/> is not a stanza`)
+}
+
+const parseJid = (text: string | undefined) => (text === undefined ? null : (Jid.parse(text) ?? null))
+
+// What no XML document can hold, though a tree can.
+const illegal = /[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu
+
+/** The frame of a text of our own making, over bytes of its own. */
+function ownFrame(xml: string): Frame {
+  const text = xml.replace(illegal, '\ufffd')
+  const bytes = Buffer.allocUnsafeSlow(Buffer.byteLength(text))
+  bytes.write(text)
+  const [frame, another] = frameDocument(bytes, bytes.length, ownContext, 'own')
+  if (frame === undefined || another !== undefined) throw new Error('not one element')
+  return frame
+}
+
+/** The same element over the same children, which stay the other's: to give it other attributes. */
+function copyTop(element: Element): Element {
+  const copy = new Element(element.name)
+  for (const [name, value] of Object.entries(element.attrs)) setAttribute(copy.attrs, name, value)
+  copy.children = element.children
+  return copy
+}
+
+/** The stanza without a prefix on its own name; its children, of which some are in `inherited` by default, stay there. */
+function unprefixed(element: Element, inherited: string): Element {
+  if (!element.name.includes(':')) return element
+  const renamed = copyTop(element)
+  renamed.name = element.getName()
+  delete renamed.attrs.xmlns
+  if (inherited === element.getNS()) return renamed
+  renamed.children = element.children.map(child => {
+    if (!(child instanceof Element) || child.name.includes(':') || child.attrs.xmlns !== undefined) return child
+    const copy = copyTop(child)
+    copy.attrs.xmlns = inherited
+    return copy
+  })
+  return renamed
 }
 
 /** The answer to an IQ request. RFC 6120 §8.2.3 */
@@ -91,7 +291,7 @@ export function mayBounce(stanza: Stanza): boolean {
   return stanza.type !== 'error' && !(stanza.kind === 'iq' && stanza.type === 'result')
 }
 
-/** The error reply to a stanza; its content is echoed only when that is small. RFC 6120 §8.3 */
+/** The error reply to a stanza; the content, which RFC 6120 §8.3.1 lets a server echo, is not sent back. */
 export function errorReply(stanza: Stanza, error: StanzaError): Stanza {
   const element = new Element(stanza.kind, { type: 'error', id: stanza.id })
   if (stanza.from) element.attrs.to = stanza.from.text

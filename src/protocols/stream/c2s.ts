@@ -245,7 +245,7 @@ function saslStep(state: In<'authenticating'>, step: SaslStep, environment: Envi
     case 'verify':
       return { state, effects: [{ type: 'check', host: state.host, exchange: state.exchange, step }] }
     case 'failure':
-      return saslFailed(state, step.condition, step.text)
+      return saslFailed(state, step.condition, step.text, step.isMismatch)
     case 'success': {
       // The localpart may not be one that a JID can carry, or none at all. spec/listeners.md §3.1.5
       const jid = step.username === '' ? undefined : Jid.of(step.username, state.host)
@@ -281,8 +281,7 @@ function binding(state: In<'binding'>, event: Event, environment: Environment): 
 }
 
 function bind(state: In<'binding'>, element: Element): Step {
-  const request =
-    isIq(element) && element.attrs.type === 'set' ? element.getChild('bind', NS.bind) : undefined
+  const request = isIq(element) && element.attrs.type === 'set' ? element.getChild('bind', NS.bind) : undefined
   if (request === undefined) return unauthenticated(state, state.host, element)
   const wanted = request.getChildText('resource', NS.bind) ?? ''
   const id: string | undefined = element.attrs.id
@@ -325,8 +324,8 @@ function fail(state: State, error: StreamError, environment: Environment): Step 
 
 function broken(state: State, error: StreamError, environment: Environment): Step {
   const isFirst = state.phase === 'opening' && state.host === undefined
-  // spec/listeners.md §2.1: a port scanner learns nothing.
-  if (isFirst && environment.hidesServiceName && error.condition === 'not-well-formed') {
+  // spec/listeners.md §2.1: what is no stream start is not answered; one that is too big is one.
+  if (isFirst && environment.hidesServiceName && error.condition !== 'policy-violation') {
     return closed([{ type: 'close', isSilent: true }])
   }
   return fail(state, error, environment)
@@ -365,8 +364,10 @@ function saslFailed(
   state: In<'negotiating'> | In<'authenticating'>,
   condition: Extract<SaslStep, { type: 'failure' }>['condition'],
   text?: string,
+  isMismatch = false,
 ): Step {
-  const attemptsLeft = state.attemptsLeft - 1
+  // Clients that know only a channel binding that we have not, as slixmpp 1.8 does, try every -PLUS mechanism before the others.
+  const attemptsLeft = isMismatch ? state.attemptsLeft : state.attemptsLeft - 1
   const effects: Effect[] = [
     { type: 'loginFailed', host: state.host, reason: condition },
     { type: 'send', xml: `<failure xmlns='${NS.sasl}'>${saslFailure(condition, text)}</failure>` },

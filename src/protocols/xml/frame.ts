@@ -125,32 +125,61 @@ const empty: Buffer = Buffer.alloc(0)
  */
 export class Frame {
   /** What the slice is a part of; whoever keeps a frame beyond the chunk's life copies it (`compact`). */
-  bytes = empty
-  start = 0
-  end = 0
-  context = none
+  declare bytes: Buffer
+  declare start: number
+  declare end: number
+  declare context: StreamContext
   /** The local name. */
-  name = ''
-  ns = ''
-  /** Where the element's name ends: attributes can be put in here. */
-  nameEnd = 0
+  declare name: string
+  declare ns: string
+  /** Where the element's name ends. */
+  declare nameEnd: number
+  /** Where the last attribute ends: others can be put in here. */
+  declare attributesEnd: number
   /** Where the first child element begins; 0 = there is none. */
-  payloadAt = 0
-  flags = 0
+  declare payloadAt: number
+  declare flags: number
   /** The bits of the namespaces of interest that direct children are in. */
-  mask = 0
-  toAt = 0
-  toEnd = 0
-  fromAt = 0
-  fromEnd = 0
-  idAt = 0
-  idEnd = 0
-  typeAt = 0
-  typeEnd = 0
-  langAt = 0
-  langEnd = 0
-  xmlnsAt = 0
-  xmlnsEnd = 0
+  declare mask: number
+  declare toAt: number
+  declare toEnd: number
+  declare fromAt: number
+  declare fromEnd: number
+  declare idAt: number
+  declare idEnd: number
+  declare typeAt: number
+  declare typeEnd: number
+  declare langAt: number
+  declare langEnd: number
+  declare xmlnsAt: number
+  declare xmlnsEnd: number
+
+  // Not field initialisers, which V8 does not always inline: this is done for every stanza.
+  constructor() {
+    this.bytes = empty
+    this.start = 0
+    this.end = 0
+    this.context = none
+    this.name = ''
+    this.ns = ''
+    this.nameEnd = 0
+    this.attributesEnd = 0
+    this.payloadAt = 0
+    this.flags = 0
+    this.mask = 0
+    this.toAt = 0
+    this.toEnd = 0
+    this.fromAt = 0
+    this.fromEnd = 0
+    this.idAt = 0
+    this.idEnd = 0
+    this.typeAt = 0
+    this.typeEnd = 0
+    this.langAt = 0
+    this.langEnd = 0
+    this.xmlnsAt = 0
+    this.xmlnsEnd = 0
+  }
 
   get kind(): 'frame' {
     return 'frame'
@@ -162,24 +191,24 @@ export class Frame {
   }
 
   get to(): string | undefined {
-    return this.toAt === 0 ? undefined : this.#value(this.toAt, this.toEnd)
+    return this.toAt === 0 ? undefined : valueIn(this, this.toAt, this.toEnd)
   }
 
   get from(): string | undefined {
-    return this.fromAt === 0 ? undefined : this.#value(this.fromAt, this.fromEnd)
+    return this.fromAt === 0 ? undefined : valueIn(this, this.fromAt, this.fromEnd)
   }
 
   get id(): string | undefined {
-    return this.idAt === 0 ? undefined : this.#value(this.idAt, this.idEnd)
+    return this.idAt === 0 ? undefined : valueIn(this, this.idAt, this.idEnd)
   }
 
   get lang(): string | undefined {
-    return this.langAt === 0 ? undefined : this.#value(this.langAt, this.langEnd)
+    return this.langAt === 0 ? undefined : valueIn(this, this.langAt, this.langEnd)
   }
 
   get type(): string | undefined {
     if (this.typeAt === 0) return undefined
-    if (this.flags & ENCODED) return this.#value(this.typeAt, this.typeEnd)
+    if (this.flags & ENCODED) return valueIn(this, this.typeAt, this.typeEnd)
     return intern(this.bytes, this.start + this.typeAt, this.start + this.typeEnd)
   }
 
@@ -217,7 +246,7 @@ export class Frame {
   /** The default namespace inside the element: that of children which do not say theirs. */
   get contentNs(): string {
     if ((this.flags & PREFIXED) === 0) return this.ns
-    return this.xmlnsAt === 0 ? this.context.defaultNs : this.#value(this.xmlnsAt, this.xmlnsEnd)
+    return this.xmlnsAt === 0 ? this.context.defaultNs : valueIn(this, this.xmlnsAt, this.xmlnsEnd)
   }
 
   /** The same frame over bytes of its own, exactly as many as it needs. */
@@ -231,11 +260,12 @@ export class Frame {
     copy.end = length
     return copy
   }
+}
 
-  #value(at: number, end: number): string {
-    if (this.flags & ENCODED) return decodeValue(this.bytes, this.start + at, this.start + end)
-    return latin1(this.bytes, this.start + at, this.start + end)
-  }
+/** An attribute's value, given where it is in the frame. */
+function valueIn(frame: Frame, at: number, end: number): string {
+  const { bytes, start, flags } = frame
+  return flags & ENCODED ? decodeValue(bytes, start + at, start + end) : latin1(bytes, start + at, start + end)
 }
 
 /** Where the name that begins here ends. */

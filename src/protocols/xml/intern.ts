@@ -17,7 +17,13 @@ const known = [
 // An open-addressed table; strings longer than this many bytes are not looked up.
 const slots = 1024
 const longest = 64
-const table: (string | undefined)[] = new Array(slots).fill(undefined)
+const texts: string[] = new Array(slots).fill('')
+const patterns: (Uint8Array | undefined)[] = new Array(slots).fill(undefined)
+
+/** A text as bytes to compare with. */
+export function pattern(text: string): Uint8Array {
+  return new TextEncoder().encode(text)
+}
 
 function hash(length: number, first: number, middle: number, last: number): number {
   return (length * 73 + first * 19 + middle * 7 + last * 151) & (slots - 1)
@@ -25,8 +31,9 @@ function hash(length: number, first: number, middle: number, last: number): numb
 
 for (const text of new Set([...known, ...Object.values(NS)])) {
   let slot = hash(text.length, text.charCodeAt(0), text.charCodeAt(text.length >> 1), text.charCodeAt(text.length - 1))
-  while (table[slot] !== undefined) slot = (slot + 1) & (slots - 1)
-  table[slot] = text
+  while (patterns[slot] !== undefined) slot = (slot + 1) & (slots - 1)
+  texts[slot] = text
+  patterns[slot] = pattern(text)
 }
 
 /** The bytes, UTF-8 without references, as a string: one shared by all when it is a usual one. */
@@ -35,16 +42,17 @@ export function intern(bytes: Buffer, start: number, end: number): string {
   if (length === 0) return ''
   if (length > longest) return utf8(bytes, start, end)
   let slot = hash(length, bytes[start]!, bytes[start + (length >> 1)]!, bytes[end - 1]!)
-  for (let text = table[slot]; text !== undefined; text = table[slot]) {
-    if (equals(bytes, start, end, text)) return text
+  for (let candidate = patterns[slot]; candidate !== undefined; candidate = patterns[slot]) {
+    if (equals(bytes, start, end, candidate)) return texts[slot]!
     slot = (slot + 1) & (slots - 1)
   }
   return utf8(bytes, start, end)
 }
 
-/** Whether the bytes are exactly the ASCII text. */
-export function equals(bytes: Buffer, start: number, end: number, text: string): boolean {
-  if (text.length !== end - start) return false
-  for (let at = start, i = 0; at < end; at++, i++) if (bytes[at] !== text.charCodeAt(i)) return false
+/** Whether the bytes from `start` to `end` are exactly these. */
+export function equals(bytes: Buffer, start: number, end: number, expected: Uint8Array): boolean {
+  const { length } = expected
+  if (length !== end - start) return false
+  for (let i = 0; i < length; i++) if (bytes[start + i] !== expected[i]) return false
   return true
 }

@@ -31,7 +31,7 @@ import {
   StreamContext,
   type StreamEnd,
 } from './frame.js'
-import { equals, intern } from './intern.js'
+import { equals, intern, pattern } from './intern.js'
 import { decodeValue, dereference, latin1, predefined, utf8 } from './text.js'
 
 /** Levels of nesting in a first-level element, itself included. spec/listeners.md §1.9 */
@@ -69,10 +69,19 @@ const valueEnd = 4
 /** 1 when the value is not plain ASCII. */
 const encoded = 5
 
-const cdataStart = '[CDATA['
+const cdataStart = pattern('[CDATA[')
+const xmlns = pattern('xmlns')
+const xmlColon = pattern('xml:')
+const xmlLang = pattern('xml:lang')
+const typeName = pattern('type')
+const fromName = pattern('from')
+const predefinedPatterns = predefined.map(pattern)
 
-/** What is read: an XML declaration or a header, a header, what comes after it, or an element of a document of its own. */
-export type Mode = 'start' | 'header' | 'stream' | 'document'
+/**
+ * What is read: an XML declaration or a header, a header, what comes after it, an element of a document of a peer's or
+ * of our own, where a stanza may have got attributes and wrappers beyond what its sender was allowed.
+ */
+export type Mode = 'start' | 'header' | 'stream' | 'document' | 'own'
 
 /** What a scanner knows in the middle of an item: the scalars, the open tags, the names and values of the tag it is in. */
 export class Unfinished {
@@ -94,23 +103,23 @@ export class Scanner {
   /** True when the header is an empty element, so that the stream ends with it. */
   isEmptyHeader = false
 
-  #frame: Frame | undefined
-  #bindings: Bindings | undefined
+  private frame: Frame | undefined
+  private bindings: Bindings | undefined
   /** Where the item begins in the bytes at hand. */
-  #base = 0
-  #state = inContent
-  #depth = 0
+  private base = 0
+  private state = inContent
+  private depth = 0
   /** Where the name, reference, section ... being read began. */
-  #mark = 0
-  #prefix = 0
-  #isWide = 0
-  #quote = 0
-  #count = 0
-  #isSlow = 0
-  #bits = 0
+  private mark = 0
+  private prefix = 0
+  private isWide = 0
+  private quote = 0
+  private count = 0
+  private isSlow = 0
+  private bits = 0
   /** Where the name of each open element begins. */
-  readonly #open = new Int32Array(maxDepth)
-  readonly #tag = new Int32Array((maxAttributes + 1) * stride)
+  private readonly open = new Int32Array(2 * maxDepth)
+  private readonly tag = new Int32Array((2 * maxAttributes + 1) * stride)
 
   /** Begins an item whose `<` is at `base`. */
   begin(mode: Mode, context: StreamContext, base: number): void {
@@ -118,16 +127,16 @@ export class Scanner {
     this.context = context
     this.item = undefined
     this.isEmptyHeader = false
-    this.#frame = undefined
-    if (this.#bindings !== undefined && !this.#bindings.isEmpty) this.#bindings = undefined
-    this.#base = base
-    this.#state = afterLess
-    this.#depth = 0
-    this.#bits = 0
-    this.#isSlow = 0
-    this.#quote = 0
-    this.#count = 0
-    this.#mark = base
+    this.frame = undefined
+    if (this.bindings !== undefined && !this.bindings.isEmpty) this.bindings = undefined
+    this.base = base
+    this.state = afterLess
+    this.depth = 0
+    this.bits = 0
+    this.isSlow = 0
+    this.quote = 0
+    this.count = 0
+    this.mark = base
   }
 
   /**
@@ -135,22 +144,33 @@ export class Scanner {
    * Throws StreamError when it is not what XML, Namespaces in XML and RFC 6120 §11 allow.
    */
   run(bytes: Buffer, pos: number, end: number): number {
-    const open = this.#open
-    const tag = this.#tag
-    let state = this.#state
-    let depth = this.#depth
-    let mark = this.#mark
-    let prefix = this.#prefix
-    let isWide = this.#isWide
-    let quote = this.#quote
-    let count = this.#count
-    let isSlow = this.#isSlow
-    let bits = this.#bits
+    const open = this.open
+    const tag = this.tag
+    const depthLimit = this.mode === 'own' ? 2 * maxDepth : maxDepth
+    const attributeLimit = this.mode === 'own' ? 2 * maxAttributes : maxAttributes
+    let state = this.state
+    let depth = this.depth
+    let mark = this.mark
+    let prefix = this.prefix
+    let isWide = this.isWide
+    let quote = this.quote
+    let count = this.count
+    let isSlow = this.isSlow
+    let bits = this.bits
     let byte = 0
 
     while (pos < end) {
       switch (state) {
         case 0: // inContent
+          // Four at a time: most bytes of most stanzas are read here.
+          for (const stop = end - 3; pos < stop; pos += 4) {
+            const a = bytes[pos]!
+            const b = bytes[pos + 1]!
+            const c = bytes[pos + 2]!
+            const d = bytes[pos + 3]!
+            if ((classes[a]! & classes[b]! & classes[c]! & classes[d]! & TEXT) === 0) break
+            bits |= a | b | c | d
+          }
           while (pos < end) {
             byte = bytes[pos]!
             if ((classes[byte]! & TEXT) === 0) break
@@ -217,7 +237,7 @@ export class Scanner {
             break
           }
           if ((prefix | isWide) !== 0) checkQName(bytes, mark, pos, prefix, isWide !== 0)
-          if (depth === maxDepth) throw new StreamError('policy-violation', 'elements nested too deep')
+          if (depth === depthLimit) throw new StreamError('policy-violation', 'elements nested too deep')
           open[depth] = mark
           depth++
           tag[nameStart] = mark
@@ -228,7 +248,7 @@ export class Scanner {
 
         case 3: // inTag
           // Attributes as they are usually written, ` name="value"` in ASCII without a prefix or a reference, in one go.
-          while (bytes[pos] === 0x20 && count < maxAttributes) {
+          while (bytes[pos] === 0x20 && count < attributeLimit) {
             let nameStop = pos + 1
             if (nameStop === end || (classes[bytes[nameStop]!]! & NAME_START) === 0) break
             nameStop++
@@ -247,7 +267,7 @@ export class Scanner {
             tag[at + valueStart] = nameStop + 2
             tag[at + valueEnd] = valueStop
             tag[at + encoded] = 0
-            if (nameStop - pos === 6 && bytes[pos + 1] === 0x78) this.#checkDefault(bytes, at)
+            if (nameStop - pos === 6 && bytes[pos + 1] === 0x78) this.checkDefault(bytes, at)
             pos = valueStop + 1
             if (pos === end) break
           }
@@ -260,7 +280,7 @@ export class Scanner {
           }
           if ((classes[byte]! & NAME_START) !== 0 || byte >= 0x80) {
             if ((classes[bytes[pos - 1]!]! & SPACE) === 0) malformed('no white space before an attribute')
-            if (count === maxAttributes) throw new StreamError('policy-violation', 'too many attributes')
+            if (count === attributeLimit) throw new StreamError('policy-violation', 'too many attributes')
             count++
             mark = pos
             prefix = 0
@@ -269,7 +289,7 @@ export class Scanner {
           } else if (byte === 0x3e) {
             pos++
             if (depth <= 2 || isSlow !== 0 || count > 1) {
-              if (this.#startTag(bytes, depth, count, isSlow !== 0)) return pos
+              if (this.startTag(bytes, depth, count, isSlow !== 0)) return pos
             }
             state = inContent
           } else if (byte === 0x2f) {
@@ -304,7 +324,7 @@ export class Scanner {
             tag[at] = mark
             tag[at + nameEnd] = pos
             tag[at + prefixLength] = prefix
-            if (prefix !== 0 && !(prefix === 4 && equals(bytes, mark, mark + 4, 'xml:'))) isSlow = 1
+            if (prefix !== 0 && !(prefix === 4 && equals(bytes, mark, mark + 4, xmlColon))) isSlow = 1
             state = beforeEquals
           }
           break
@@ -339,7 +359,7 @@ export class Scanner {
             quote = 0
             const at = count * stride
             tag[at + valueEnd] = pos - 1
-            if (tag[at + nameEnd]! - tag[at]! === 5 && bytes[tag[at]!] === 0x78) this.#checkDefault(bytes, at)
+            if (tag[at + nameEnd]! - tag[at]! === 5 && bytes[tag[at]!] === 0x78) this.checkDefault(bytes, at)
             state = inTag
           } else if (byte === 0x22 || byte === 0x27) {
             // The other quote means itself.
@@ -357,14 +377,14 @@ export class Scanner {
           if (bytes[pos] !== 0x3e) malformed('illegal character in a tag')
           pos++
           if (depth <= 2 || isSlow !== 0 || count > 1) {
-            if (this.#startTag(bytes, depth, count, isSlow !== 0)) {
+            if (this.startTag(bytes, depth, count, isSlow !== 0)) {
               this.isEmptyHeader = true
               return pos
             }
           }
-          if (isSlow !== 0) this.#leave(depth)
+          if (isSlow !== 0) this.leave(depth)
           depth--
-          if (depth === 0) return this.#whole(bytes, pos, bits)
+          if (depth === 0) return this.whole(bytes, pos, bits)
           state = inContent
           break
 
@@ -388,9 +408,9 @@ export class Scanner {
             state = beforeEndGreater
             if (byte !== 0x3e) break
             pos++
-            if (this.#bindings !== undefined) this.#leave(depth)
+            if (this.bindings !== undefined) this.leave(depth)
             depth--
-            if (depth === 0) return this.#whole(bytes, pos, bits)
+            if (depth === 0) return this.whole(bytes, pos, bits)
             state = inContent
           }
           break
@@ -403,17 +423,17 @@ export class Scanner {
               this.item = streamEnd
               return pos
             }
-            if (this.#bindings !== undefined) this.#leave(depth)
+            if (this.bindings !== undefined) this.leave(depth)
             depth--
-            if (depth === 0) return this.#whole(bytes, pos, bits)
+            if (depth === 0) return this.whole(bytes, pos, bits)
             state = inContent
           } else if ((classes[byte]! & SPACE) === 0) malformed('illegal character in an end tag')
           break
 
         case 11: // afterBang
           byte = bytes[pos]!
-          if (pos === mark) this.#checkBang(byte, depth)
-          if (byte !== cdataStart.charCodeAt(pos - mark)) malformed('illegal markup')
+          if (pos === mark) this.checkBang(byte, depth)
+          if (byte !== cdataStart[pos - mark]) malformed('illegal markup')
           pos++
           if (pos - mark === cdataStart.length) {
             mark = pos
@@ -452,7 +472,7 @@ export class Scanner {
           byte = bytes[pos]!
           pos++
           if (byte === 0x3e && bytes[pos - 2] === 0x3f) {
-            checkDeclaration(latin1(bytes, this.#base, pos))
+            checkDeclaration(latin1(bytes, this.base, pos))
             this.item = declaration
             return pos
           }
@@ -460,49 +480,49 @@ export class Scanner {
       }
     }
 
-    this.#state = state
-    this.#depth = depth
-    this.#mark = mark
-    this.#prefix = prefix
-    this.#isWide = isWide
-    this.#quote = quote
-    this.#count = count
-    this.#isSlow = isSlow
-    this.#bits = bits
+    this.state = state
+    this.depth = depth
+    this.mark = mark
+    this.prefix = prefix
+    this.isWide = isWide
+    this.quote = quote
+    this.count = count
+    this.isSlow = isSlow
+    this.bits = bits
     return -1
   }
 
   /** Takes out what is known of an unfinished item, with all offsets counted from its `<`. */
   save(unfinished: Unfinished): void {
-    const base = this.#base
+    const base = this.base
     const { numbers } = unfinished
-    numbers[0] = this.#state
-    numbers[1] = this.#depth
-    numbers[2] = this.#mark - base
-    numbers[3] = this.#prefix
-    numbers[4] = this.#isWide
-    numbers[5] = this.#quote
-    numbers[6] = this.#count
-    numbers[7] = this.#isSlow
-    numbers[8] = this.#bits
+    numbers[0] = this.state
+    numbers[1] = this.depth
+    numbers[2] = this.mark - base
+    numbers[3] = this.prefix
+    numbers[4] = this.isWide
+    numbers[5] = this.quote
+    numbers[6] = this.count
+    numbers[7] = this.isSlow
+    numbers[8] = this.bits
     let next = 9
-    for (let i = 0; i < this.#depth; i++) numbers[next++] = this.#open[i]! - base
-    const isInTag = (this.#state >= inTagName && this.#state <= afterSlash) || this.#quote !== 0
+    for (let i = 0; i < this.depth; i++) numbers[next++] = this.open[i]! - base
+    const isInTag = (this.state >= inTagName && this.state <= afterSlash) || this.quote !== 0
     if (isInTag) {
-      for (let at = 0; at <= this.#count * stride; at += stride) {
-        numbers[next++] = this.#tag[at]! - base
-        numbers[next++] = this.#tag[at + nameEnd]! - base
-        numbers[next++] = this.#tag[at + prefixLength]!
-        numbers[next++] = this.#tag[at + valueStart]! - base
-        numbers[next++] = this.#tag[at + valueEnd]! - base
-        numbers[next++] = this.#tag[at + encoded]!
+      for (let at = 0; at <= this.count * stride; at += stride) {
+        numbers[next++] = this.tag[at]! - base
+        numbers[next++] = this.tag[at + nameEnd]! - base
+        numbers[next++] = this.tag[at + prefixLength]!
+        numbers[next++] = this.tag[at + valueStart]! - base
+        numbers[next++] = this.tag[at + valueEnd]! - base
+        numbers[next++] = this.tag[at + encoded]!
       }
     }
     numbers.length = next
-    unfinished.frame = this.#frame
-    unfinished.bindings = this.#bindings
-    this.#frame = undefined
-    this.#bindings = undefined
+    unfinished.frame = this.frame
+    unfinished.bindings = this.bindings
+    this.frame = undefined
+    this.bindings = undefined
   }
 
   /** Puts it back; the item's `<` is at 0 now. */
@@ -510,29 +530,29 @@ export class Scanner {
     this.mode = mode
     this.context = context
     this.item = undefined
-    this.#frame = frame
-    this.#bindings = bindings
-    this.#base = 0
-    this.#state = numbers[0]!
-    this.#depth = numbers[1]!
-    this.#mark = numbers[2]!
-    this.#prefix = numbers[3]!
-    this.#isWide = numbers[4]!
-    this.#quote = numbers[5]!
-    this.#count = numbers[6]!
-    this.#isSlow = numbers[7]!
-    this.#bits = numbers[8]!
+    this.frame = frame
+    this.bindings = bindings
+    this.base = 0
+    this.state = numbers[0]!
+    this.depth = numbers[1]!
+    this.mark = numbers[2]!
+    this.prefix = numbers[3]!
+    this.isWide = numbers[4]!
+    this.quote = numbers[5]!
+    this.count = numbers[6]!
+    this.isSlow = numbers[7]!
+    this.bits = numbers[8]!
     let next = 9
-    for (let i = 0; i < this.#depth; i++) this.#open[i] = numbers[next++]!
-    for (let at = 0; next < numbers.length; at++) this.#tag[at] = numbers[next++]!
+    for (let i = 0; i < this.depth; i++) this.open[i] = numbers[next++]!
+    for (let at = 0; next < numbers.length; at++) this.tag[at] = numbers[next++]!
   }
 
   /** The element is whole: finishes its frame. */
-  #whole(bytes: Buffer, end: number, bits: number): number {
-    const base = this.#base
+  private whole(bytes: Buffer, end: number, bits: number): number {
+    const base = this.base
     if (bits >= 0x80) checkUnicode(bytes, base, end)
-    const frame = this.#frame!
-    this.#frame = undefined
+    const frame = this.frame!
+    this.frame = undefined
     frame.bytes = bytes
     frame.start = base
     frame.end = end
@@ -541,34 +561,34 @@ export class Scanner {
     return end
   }
 
-  #leave(depth: number): void {
-    if (this.#bindings !== undefined) this.#bindings.leave(depth)
+  private leave(depth: number): void {
+    if (this.bindings !== undefined) this.bindings.leave(depth)
   }
 
   /** A start tag is whole. True when it was the stream's header. */
-  #startTag(bytes: Buffer, depth: number, count: number, isSlow: boolean): boolean {
-    if (count > 1) this.#checkUnique(bytes, count)
-    if (isSlow) this.#declare(bytes, depth, count)
+  private startTag(bytes: Buffer, depth: number, count: number, isSlow: boolean): boolean {
+    if (count > 1) this.checkUnique(bytes, count)
+    if (isSlow) this.declare(bytes, depth, count)
     if (depth === 1) {
       if (this.mode === 'start' || this.mode === 'header') {
-        this.item = this.#header(bytes, count)
+        this.item = this.header(bytes, count)
         return true
       }
-      this.#frame = this.#top(bytes, count)
-      if (isSlow) this.#resolve(bytes, count)
-      if (this.mode === 'stream' && this.#frame.ns === NS.stream && this.#frame.name === 'stream') {
+      this.frame = this.top(bytes, count)
+      if (isSlow) this.resolve(bytes, count)
+      if (this.mode === 'stream' && this.frame.ns === NS.stream && this.frame.name === 'stream') {
         throw new StreamError('policy-violation', 'second stream header')
       }
     } else {
-      const uri = isSlow ? this.#resolve(bytes, count) : undefined
-      if (depth === 2) this.#child(bytes, count, uri)
+      const uri = isSlow ? this.resolve(bytes, count) : undefined
+      if (depth === 2) this.child(bytes, count, uri)
     }
     return false
   }
 
   /** No attribute twice, by name as written. XML 1.0 §3.1 */
-  #checkUnique(bytes: Buffer, count: number): void {
-    const tag = this.#tag
+  private checkUnique(bytes: Buffer, count: number): void {
+    const tag = this.tag
     const last = count * stride
     for (let i = 2 * stride; i <= last; i += stride) {
       const start = tag[i]!
@@ -585,41 +605,41 @@ export class Scanner {
   }
 
   /** `xmlns` may not name what belongs to the prefixes `xml` and `xmlns`. Namespaces in XML §3 */
-  #checkDefault(bytes: Buffer, at: number): void {
-    if (!equals(bytes, this.#tag[at]!, this.#tag[at + nameEnd]!, 'xmlns')) return
-    const length = this.#tag[at + valueEnd]! - this.#tag[at + valueStart]!
-    if (this.#tag[at + encoded] === 0 && length !== NS.xml.length && length !== xmlnsNs.length) return
-    const uri = this.#value(bytes, at)
+  private checkDefault(bytes: Buffer, at: number): void {
+    if (!equals(bytes, this.tag[at]!, this.tag[at + nameEnd]!, xmlns)) return
+    const length = this.tag[at + valueEnd]! - this.tag[at + valueStart]!
+    if (this.tag[at + encoded] === 0 && length !== NS.xml.length && length !== xmlnsNs.length) return
+    const uri = this.value(bytes, at)
     if (uri === NS.xml || uri === xmlnsNs) malformed('reserved namespace')
   }
 
   /** Takes in the prefixes that a tag declares. Namespaces in XML §3 */
-  #declare(bytes: Buffer, depth: number, count: number): void {
-    const tag = this.#tag
+  private declare(bytes: Buffer, depth: number, count: number): void {
+    const tag = this.tag
     for (let at = stride; at <= count * stride; at += stride) {
       const start = tag[at]!
       const prefix = tag[at + prefixLength]!
-      if (prefix !== 6 || !equals(bytes, start, start + 5, 'xmlns')) continue
-      const uri = this.#value(bytes, at)
+      if (prefix !== 6 || !equals(bytes, start, start + 5, xmlns)) continue
+      const uri = this.value(bytes, at)
       const name = intern(bytes, start + 6, tag[at + nameEnd]!)
       if (uri === xmlnsNs || (uri === NS.xml) !== (name === 'xml') || name === 'xmlns') malformed('reserved prefix')
       if (name === 'xml') continue
       if (uri === '') malformed('prefix bound to no namespace')
-      this.#bindings ??= new Bindings()
-      this.#bindings.declare(name, uri, depth)
+      this.bindings ??= new Bindings()
+      this.bindings.declare(name, uri, depth)
     }
   }
 
   /** Finds every prefix in a tag; returns the namespace that the element's own means, undefined without one. */
-  #resolve(bytes: Buffer, count: number): string | undefined {
-    const tag = this.#tag
+  private resolve(bytes: Buffer, count: number): string | undefined {
+    const tag = this.tag
     let expanded: string[] | undefined
     for (let at = stride; at <= count * stride; at += stride) {
       const prefix = tag[at + prefixLength]!
       if (prefix === 0) continue
       const start = tag[at]!
-      if (prefix === 6 && equals(bytes, start, start + 5, 'xmlns')) continue
-      const uri = this.#uri(bytes, start, prefix)
+      if (prefix === 6 && equals(bytes, start, start + 5, xmlns)) continue
+      const uri = this.uri(bytes, start, prefix)
       if (uri === undefined) malformed('undeclared namespace prefix')
       if (count === 1 || uri === NS.xml) continue
       // Namespaces in XML §6.3; U+FFFF is in neither part.
@@ -630,45 +650,46 @@ export class Scanner {
     }
     const prefix = tag[prefixLength]!
     if (prefix === 0) return undefined
-    const uri = this.#uri(bytes, tag[nameStart]!, prefix)
+    const uri = this.uri(bytes, tag[nameStart]!, prefix)
     if (uri === undefined) malformed('undeclared namespace prefix')
     return uri
   }
 
   /** The namespace of the prefix (with its colon) that begins here; notes when only the stream's header knows it. */
-  #uri(bytes: Buffer, start: number, length: number): string | undefined {
+  private uri(bytes: Buffer, start: number, length: number): string | undefined {
     const prefix = intern(bytes, start, start + length - 1)
     if (prefix === 'xml') return NS.xml
-    const uri = this.#bindings?.lookup(prefix)
+    const uri = this.bindings?.lookup(prefix)
     if (uri !== undefined) return uri
-    if (this.#frame !== undefined) this.#frame.flags |= FOREIGN
+    if (this.frame !== undefined) this.frame.flags |= FOREIGN
     return this.context.lookup(prefix)
   }
 
   /** An attribute's value as a string. */
-  #value(bytes: Buffer, at: number): string {
-    const start = this.#tag[at + valueStart]!
-    const end = this.#tag[at + valueEnd]!
-    return this.#tag[at + encoded] === 0 ? intern(bytes, start, end) : decodeValue(bytes, start, end)
+  private value(bytes: Buffer, at: number): string {
+    const start = this.tag[at + valueStart]!
+    const end = this.tag[at + valueEnd]!
+    return this.tag[at + encoded] === 0 ? intern(bytes, start, end) : decodeValue(bytes, start, end)
   }
 
   /** What may come after `<!`. RFC 6120 §11.1 */
-  #checkBang(byte: number, depth: number): void {
+  private checkBang(byte: number, depth: number): void {
     if (byte === 0x2d) throw new StreamError('restricted-xml', 'comment')
     if (byte >= 0x41 && byte <= 0x5a) throw new StreamError('restricted-xml', 'document type declaration')
-    if (byte === 0x5b && depth === 0 && (this.mode === 'stream' || this.mode === 'document'))
+    if (byte === 0x5b && depth === 0 && this.mode !== 'start' && this.mode !== 'header')
       throw new StreamError('bad-format', 'text between stanzas')
     if (depth === 0) malformed('illegal markup')
   }
 
   /** The frame of a first-level start tag. */
-  #top(bytes: Buffer, count: number): Frame {
-    const tag = this.#tag
-    const base = this.#base
+  private top(bytes: Buffer, count: number): Frame {
+    const tag = this.tag
+    const base = this.base
     const frame = new Frame()
     const prefix = tag[prefixLength]!
     frame.context = this.context
     frame.nameEnd = tag[nameEnd]! - base
+    frame.attributesEnd = count === 0 ? frame.nameEnd : tag[count * stride + valueEnd]! + 1 - base
     frame.name = intern(bytes, tag[nameStart]! + prefix, tag[nameEnd]!)
     let ns = this.context.defaultNs
     let flags = 0
@@ -678,7 +699,7 @@ export class Scanner {
       const to = tag[at + valueEnd]! - base
       flags |= tag[at + encoded]!
       if (tag[at + prefixLength]! !== 0) {
-        if (equals(bytes, start, tag[at + nameEnd]!, 'xml:lang')) {
+        if (equals(bytes, start, tag[at + nameEnd]!, xmlLang)) {
           frame.langAt = from
           frame.langEnd = to
         }
@@ -695,26 +716,26 @@ export class Scanner {
           }
           break
         case 4:
-          if (equals(bytes, start, start + 4, 'type')) {
+          if (equals(bytes, start, start + 4, typeName)) {
             frame.typeAt = from
             frame.typeEnd = to
-          } else if (equals(bytes, start, start + 4, 'from')) {
+          } else if (equals(bytes, start, start + 4, fromName)) {
             frame.fromAt = from
             frame.fromEnd = to
           }
           break
         case 5:
-          if (equals(bytes, start, start + 5, 'xmlns')) {
+          if (equals(bytes, start, start + 5, xmlns)) {
             frame.xmlnsAt = from
             frame.xmlnsEnd = to
-            ns = this.#value(bytes, at)
+            ns = this.value(bytes, at)
           }
           break
       }
     }
     if (prefix !== 0) {
       flags |= PREFIXED
-      const uri = this.#uri(bytes, tag[nameStart]!, prefix)
+      const uri = this.uri(bytes, tag[nameStart]!, prefix)
       if (uri === undefined) malformed('undeclared namespace prefix')
       ns = uri
     }
@@ -724,39 +745,38 @@ export class Scanner {
   }
 
   /** A direct child of the first-level element began; `uri` is the namespace that its prefix means. */
-  #child(bytes: Buffer, count: number, uri: string | undefined): void {
-    const tag = this.#tag
-    const frame = this.#frame!
-    if (frame.payloadAt === 0) frame.payloadAt = tag[nameStart]! - 1 - this.#base
+  private child(bytes: Buffer, count: number, uri: string | undefined): void {
+    const tag = this.tag
+    const frame = this.frame!
+    if (frame.payloadAt === 0) frame.payloadAt = tag[nameStart]! - 1 - this.base
     if (uri !== undefined) {
       frame.mask |= interestOf(uri)
       return
     }
     for (let at = stride; at <= count * stride; at += stride) {
       const start = tag[at]!
-      if (tag[at + nameEnd]! - start !== 5 || bytes[start] !== 0x78 || !equals(bytes, start, start + 5, 'xmlns'))
-        continue
+      if (!equals(bytes, start, tag[at + nameEnd]!, xmlns)) continue
       if (tag[at + encoded] === 0) frame.mask |= interestOfBytes(bytes, tag[at + valueStart]!, tag[at + valueEnd]!)
-      else frame.mask |= interestOf(this.#value(bytes, at))
+      else frame.mask |= interestOf(this.value(bytes, at))
       return
     }
     frame.flags |= INHERITS
   }
 
-  #header(bytes: Buffer, count: number): Header {
-    const tag = this.#tag
+  private header(bytes: Buffer, count: number): Header {
+    const tag = this.tag
     const prefix = tag[prefixLength]!
     const name = utf8(bytes, tag[nameStart]! + prefix, tag[nameEnd]!)
     // spec/listeners.md §3.1.1: the first item must be a stream start
     if (name !== 'stream') malformed('not a stream header')
-    checkUnicode(bytes, this.#base, tag[nameEnd]!)
+    checkUnicode(bytes, this.base, tag[nameEnd]!)
     const attributes = new Map<string, string>()
     const prefixes = new Map<string, string>()
     let defaultNs = ''
     for (let at = stride; at <= count * stride; at += stride) {
       if (tag[at + encoded]) checkUnicode(bytes, tag[at + valueStart]!, tag[at + valueEnd]!)
       const attribute = utf8(bytes, tag[at]!, tag[at + nameEnd]!)
-      const value = this.#value(bytes, at)
+      const value = this.value(bytes, at)
       if (attribute === 'xmlns') defaultNs = value
       else if (attribute.startsWith('xmlns:')) prefixes.set(attribute.slice(6), value)
       else attributes.set(attribute, value)
@@ -764,10 +784,10 @@ export class Scanner {
     this.context = contextOf(utf8(bytes, tag[nameStart]!, tag[nameEnd]!), defaultNs, prefixes)
     // Without its declaration the prefix means no namespace: `invalid-namespace` by spec/listeners.md §3.1.1, not here.
     let ns = defaultNs
-    if (prefix !== 0) ns = this.#uri(bytes, tag[nameStart]!, prefix) ?? ''
+    if (prefix !== 0) ns = this.uri(bytes, tag[nameStart]!, prefix) ?? ''
     tag[prefixLength] = 0
-    this.#resolve(bytes, count)
-    this.#bindings = undefined
+    this.resolve(bytes, count)
+    this.bindings = undefined
     return new Header(name, ns, defaultNs, prefixes, attributes)
   }
 }
@@ -785,7 +805,7 @@ function checkQName(bytes: Buffer, start: number, end: number, prefix: number, i
 
 /** What stands between `&` and `;`. */
 function checkReference(bytes: Buffer, start: number, end: number): void {
-  for (const name of predefined) if (equals(bytes, start, end, name)) return
+  for (const name of predefinedPatterns) if (equals(bytes, start, end, name)) return
   dereference(utf8(bytes, start, end))
 }
 

@@ -6,12 +6,12 @@ import { escapeValue, writeUtf8 } from './text.js'
 
 /** What is said otherwise than the frame's start tag says it; undefined leaves an attribute as it is. */
 export interface Envelope {
-  readonly from?: string | undefined
-  readonly to?: string | undefined
+  from?: string | undefined
+  to?: string | undefined
   /** Added when the start tag has no `xml:lang`. */
-  readonly lang?: string | undefined
+  lang?: string | undefined
   /** '' takes the declaration away. */
-  readonly xmlns?: string | undefined
+  xmlns?: string | undefined
 }
 
 // 'name="' with the space before it, and the longest a character can become: `&quot;`.
@@ -21,53 +21,77 @@ const characterRoom = 6
 const room = (value: string | undefined) => (value === undefined ? 0 : attributeRoom + value.length * characterRoom)
 
 /** No splice of the frame with this envelope takes more bytes. */
-export function spliceLength(frame: Frame, { from, to, lang, xmlns }: Envelope): number {
+export function spliceLength(frame: Frame, { from, to, lang, xmlns }: Readonly<Envelope>): number {
   return frame.end - frame.start + room(from) + room(to) + room(lang) + room(xmlns)
 }
 
-// The attributes to leave out, as absolute offsets: start, end, start, end ...
-const cuts = new Int32Array(6)
+// What of the start tag is replaced, in the order of the text: where it begins and ends, and what comes instead.
+const starts = [0, 0, 0]
+const ends = [0, 0, 0]
+const values = ['', '', '']
 
-/** Writes the frame with this envelope and returns where it ends. The target must have room (`spliceLength`). */
-export function splice(frame: Frame, envelope: Envelope, target: Buffer, offset: number): number {
-  const { bytes, start, end } = frame
+/**
+ * Writes the frame with this envelope and returns the number of bytes; the target must have room (`spliceLength`).
+ * What the start tag has keeps its place, what it has not comes last in it.
+ */
+export function splice(frame: Frame, envelope: Readonly<Envelope>, target: Buffer, offset: number): number {
+  const { bytes, start } = frame
   const { from, to, lang, xmlns } = envelope
+  const begin = offset
   let count = 0
-  if (from !== undefined && frame.fromAt !== 0) count = cut(bytes, start + frame.fromAt, start + frame.fromEnd, count)
-  if (to !== undefined && frame.toAt !== 0) count = cut(bytes, start + frame.toAt, start + frame.toEnd, count)
+  if (from !== undefined && frame.fromAt !== 0) count = replace(frame.fromAt, frame.fromEnd, from, count)
+  if (to !== undefined && frame.toAt !== 0) count = replace(frame.toAt, frame.toEnd, to, count)
   if (xmlns !== undefined && frame.xmlnsAt !== 0) {
-    count = cut(bytes, start + frame.xmlnsAt, start + frame.xmlnsEnd, count)
+    if (xmlns !== '') count = replace(frame.xmlnsAt, frame.xmlnsEnd, xmlns, count)
+    else count = replace(attributeStart(bytes, start + frame.xmlnsAt) - start, frame.xmlnsEnd + 1, '', count)
   }
-  let pos = start + frame.nameEnd
-  for (let at = start; at < pos; at++) target[offset++] = bytes[at]!
-  if (xmlns !== undefined && xmlns !== '') offset = writeAttribute(target, offset, ' xmlns="', xmlns)
-  if (from !== undefined) offset = writeAttribute(target, offset, ' from="', from)
-  if (to !== undefined) offset = writeAttribute(target, offset, ' to="', to)
+  let pos = start
+  for (let i = 0; i < count; i++) {
+    offset = copy(bytes, pos, start + starts[i]!, target, offset)
+    offset = writeValue(target, offset, values[i]!)
+    pos = start + ends[i]!
+  }
+  const tagEnd = start + frame.attributesEnd
+  offset = copy(bytes, pos, tagEnd, target, offset)
+  if (xmlns !== undefined && xmlns !== '' && frame.xmlnsAt === 0) {
+    offset = writeAttribute(target, offset, ' xmlns="', xmlns)
+  }
+  if (from !== undefined && frame.fromAt === 0) offset = writeAttribute(target, offset, ' from="', from)
+  if (to !== undefined && frame.toAt === 0) offset = writeAttribute(target, offset, ' to="', to)
   if (lang !== undefined && frame.langAt === 0) offset = writeAttribute(target, offset, ' xml:lang="', lang)
-  for (let i = 0; i < count; i += 2) {
-    for (const stop = cuts[i]!; pos < stop; pos++) target[offset++] = bytes[pos]!
-    pos = cuts[i + 1]!
-  }
-  return offset + bytes.copy(target, offset, pos, end)
+  return offset + bytes.copy(target, offset, tagEnd, frame.end) - begin
 }
 
-/** Notes an attribute, with the white space before it, in the order of the text; its value is between these offsets. */
-function cut(bytes: Buffer, valueStart: number, valueEnd: number, count: number): number {
-  let start = valueStart - 2
-  while (bytes[start] !== 0x3d) start--
-  start--
-  while ((classes[bytes[start]!]! & SPACE) !== 0) start--
-  while ((classes[bytes[start]!]! & SPACE) === 0) start--
-  while ((classes[bytes[start]!]! & SPACE) !== 0) start--
-  start++
+/** Notes a replacement in its place. */
+function replace(start: number, end: number, value: string, count: number): number {
   let at = count
-  for (; at > 0 && cuts[at - 2]! > start; at -= 2) {
-    cuts[at] = cuts[at - 2]!
-    cuts[at + 1] = cuts[at - 1]!
+  for (; at > 0 && starts[at - 1]! > start; at--) {
+    starts[at] = starts[at - 1]!
+    ends[at] = ends[at - 1]!
+    values[at] = values[at - 1]!
   }
-  cuts[at] = start
-  cuts[at + 1] = valueEnd + 1
-  return count + 2
+  starts[at] = start
+  ends[at] = end
+  values[at] = value
+  return count + 1
+}
+
+/** Where the white space before the attribute begins whose value is here. */
+function attributeStart(bytes: Buffer, valueStart: number): number {
+  let at = valueStart - 2
+  while (bytes[at] !== 0x3d) at--
+  at--
+  while ((classes[bytes[at]!]! & SPACE) !== 0) at--
+  while ((classes[bytes[at]!]! & SPACE) === 0) at--
+  while ((classes[bytes[at]!]! & SPACE) !== 0) at--
+  return at + 1
+}
+
+/** Copies bytes; a call of Node's own takes longer than this loop for the few that are usual here. */
+function copy(bytes: Buffer, start: number, end: number, target: Buffer, offset: number): number {
+  if (end - start > 48) return offset + bytes.copy(target, offset, start, end)
+  for (let at = start; at < end; at++) target[offset++] = bytes[at]!
+  return offset
 }
 
 // 1 for characters that stand for themselves in an attribute value.
@@ -76,14 +100,17 @@ for (const char of '&<>\'"') plain[char.charCodeAt(0)] = 0
 
 function writeAttribute(target: Buffer, offset: number, opening: string, value: string): number {
   for (let i = 0; i < opening.length; i++) target[offset++] = opening.charCodeAt(i)
+  offset = writeValue(target, offset, value)
+  target[offset] = 0x22
+  return offset + 1
+}
+
+/** Writes the inside of an attribute. */
+function writeValue(target: Buffer, offset: number, value: string): number {
   for (let i = 0; i < value.length; i++) {
     const code = value.charCodeAt(i)
-    if (code >= 0x80 || plain[code] === 0) {
-      offset += writeUtf8(target, offset, escapeValue(value.slice(i)))
-      break
-    }
+    if (code >= 0x80 || plain[code] === 0) return offset + writeUtf8(target, offset, escapeValue(value.slice(i)))
     target[offset++] = code
   }
-  target[offset++] = 0x22
   return offset
 }

@@ -100,7 +100,7 @@ function readAttributes(bytes: Buffer, pos: number, attributes: Attributes): num
 }
 
 /** Sets an attribute, whatever its name. */
-function setAttribute(attributes: Attributes, name: string, value: string): void {
+export function setAttribute(attributes: Attributes, name: string, value: string): void {
   // Assigning to `__proto__` would lose it; defined, it is a property like any other.
   if (name !== '__proto__') attributes[name] = value
   else Object.defineProperty(attributes, name, { value, writable: true, enumerable: true, configurable: true })
