@@ -54,6 +54,7 @@ import type { Routing } from './routing/services.js'
 import { closeSession, openSession, removeAccount, reroute } from './routing/session-lifecycle.js'
 import { SessionRegistry } from './sessions/registry.js'
 import { Rosters } from './sessions/rosters.js'
+import type { Session } from './sessions/session.js'
 import { lockDataDir } from './storage/data-dir.js'
 import { openSqliteStore, type SqliteStore } from './storage/sqlite/index.js'
 import { ensureDevelopmentCertificate } from './tls/certificates.js'
@@ -152,8 +153,9 @@ async function start(config: Config, options: ServerOptions, later: Undo, undoAl
   const store = await startStorage(base)
   const sessions = new SessionRegistry()
   const authenticator = await startAuthentication(base, store, sessions)
-  const routing = startRouting(base, store, sessions, authenticator)
-  const running = startAllModules(base, store, routing, authenticator)
+  const rules = accessRules(config)
+  const routing = startRouting(base, rules, store, sessions, authenticator)
+  const running = startAllModules(base, rules, store, routing, authenticator)
   const addresses: Address[] = []
   const status = (): ServerStatus => ({
     version: software.version,
@@ -249,7 +251,13 @@ async function startAuthentication(
   })
 }
 
-function startRouting(base: Base, store: SqliteStore, sessions: SessionRegistry, accounts: Authenticator): Routing {
+function startRouting(
+  base: Base,
+  rules: AccessRules,
+  store: SqliteStore,
+  sessions: SessionRegistry,
+  accounts: Authenticator,
+): Routing {
   const { config, onBug } = base
   const routing = createRouting({
     hosts: config.general.hosts,
@@ -257,6 +265,8 @@ function startRouting(base: Base, store: SqliteStore, sessions: SessionRegistry,
     rosters: new Rosters(store.rosters),
     accounts,
     onBug,
+    maxSessions: account => limitOf(rules.value('max_user_sessions', account, account.domain), 100),
+    onReplaced: session => watchReplaced(base, session),
   })
   for (const domain of config.general.hosts) {
     for (const target of ['host', 'account'] as const) {
@@ -276,15 +286,38 @@ function startRouting(base: Base, store: SqliteStore, sessions: SessionRegistry,
   return routing
 }
 
+/** `[acl]` and `[access]`, with what `[[host_config]]` adds. */
+function accessRules(config: Config): AccessRules {
+  const own = config.host_config.map(({ host, acl = {}, access = {} }) => [host, { acl, access }] as const)
+  return new AccessRules(config.general.hosts, config, new Map(own))
+}
+
+/** A limit that an access rule gives; `whenUnset` when it gives none. spec/listeners.md §2.3 */
+function limitOf(value: string | number | undefined, whenUnset: number): number {
+  if (value === 'infinity') return Number.POSITIVE_INFINITY
+  return typeof value === 'number' ? value : whenUnset
+}
+
+/** Warns when a session that was replaced lives on. `general.replaced_wait_timeout` */
+function watchReplaced({ config, clock, emit, runtime }: Base, session: Session): void {
+  const ms = configFor(config, session.jid.domain).general.replaced_wait_timeout
+  emit('session.replaced', { jid: session.jid.text })
+  const alarm = new TransportAlarm(runtime.deadlines, {
+    timedOut() {
+      if (session instanceof Connection && !session.isStopping) emit('session.lingering', { jid: session.jid.text, ms })
+    },
+  })
+  alarm.arm(0, clock.now() + ms)
+}
+
 function startAllModules(
   base: Base,
+  rules: AccessRules,
   store: SqliteStore,
   routing: Routing,
   authenticator: Authenticator,
 ): RunningModules {
   const { config, clock, later } = base
-  const own = config.host_config.map(({ host, acl = {}, access = {} }) => [host, { acl, access }] as const)
-  const rules = new AccessRules(config.general.hosts, config, new Map(own))
   const running = startModules(
     {
       routing,

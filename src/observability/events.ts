@@ -66,6 +66,7 @@ export const catalogue = {
   'session.opened': event<{ jid: string }>('info', 'session opened'),
   'session.closed': event<{ jid: string; reason: string }>('info', 'session closed'),
   'session.replaced': event<{ jid: string }>('info', 'session replaced by a newer one'),
+  'session.lingering': event<{ jid: string; ms: number }>('warning', 'a replaced session does not end'),
 
   'actor.faulted': event<{ path: string; error: string; stack?: string }>('error', 'actor faulted'),
   'actor.restarted': event<{ path: string; restarts: number }>('warning', 'actor restarted'),
@@ -110,13 +111,13 @@ export interface Events {
 /** Tells the sinks about every event of `level` and graver. A sink that throws loses its record, nothing else. */
 export function createEvents(options: { level: LogLevel; sinks: readonly Sink[]; wall?: () => number }): Events {
   const { sinks, wall = systemClock.wall } = options
-  const threshold = options.level === 'all' ? levels.length - 1 : levels.indexOf(options.level as Level) // none: -1
-  const isEnabled = (level: Level) => sinks.length > 0 && levels.indexOf(level) <= threshold
-  const enabled = new Set<EventName>()
-  for (const name of Object.keys(catalogue) as EventName[]) if (isEnabled(catalogue[name].level)) enabled.add(name)
+  const told = sinks.length === 0 ? [] : levels.slice(0, toldLevels(options.level))
+  const enabledLevels = new Set<Level>(told)
+  const names = Object.keys(catalogue) as EventName[] // Object.keys gives string
+  const enabled = new Set(names.filter(name => enabledLevels.has(catalogue[name].level)))
   let lost = 0
   return {
-    isEnabled,
+    isEnabled: level => enabledLevels.has(level),
     lost: () => lost,
     emit(name, fields) {
       if (!enabled.has(name)) return
@@ -132,6 +133,10 @@ export function createEvents(options: { level: LogLevel; sinks: readonly Sink[];
     },
   }
 }
+
+/** How many of `levels` are told. */
+const toldLevels = (level: LogLevel) =>
+  level === 'all' ? levels.length : level === 'none' ? 0 : levels.indexOf(level) + 1
 
 /** Tells nobody. */
 export const silentEvents: Events = createEvents({ level: 'none', sinks: [] })
