@@ -29,7 +29,7 @@ function throughModules(routing: Routing, session: Session, stanza: Stanza): voi
 }
 
 function handle(routing: Routing, session: Session, stanza: Stanza): void | Promise<void> {
-  const isAddressed = stanza.toText !== undefined // even by what is no JID
+  const { isAddressed } = stanza
   switch (stanza.kind) {
     case 'presence':
       return presence(routing, session, stanza, isAddressed)
