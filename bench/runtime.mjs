@@ -168,10 +168,13 @@ async function fault(count, waiting) {
   const quiet = createRuntime({ onFault: () => undefined })
   return cost(
     count,
-    () => ({ actor: spawnActor(quiet.root, init => new Faulty(init), { policy: 'resume' }) }),
-    async ({ actor }) => {
+    () => {
+      const actor = spawnActor(quiet.root, init => new Faulty(init), { policy: 'resume' })
       actor.pauseStanzas()
       for (let i = 0; i < waiting; i++) actor.tellStanza(false)
+      return { actor }
+    },
+    async ({ actor }) => {
       for (let i = 0; i < count; i++) actor.tell(true)
       while (!quiet.isIdle) await turnOfLoop()
       actor.stop()

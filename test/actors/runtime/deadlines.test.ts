@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { spawn, spawnActor } from '../../../src/actors/runtime/index.js'
 import { type Deadline, Deadlines, type DeadlineTarget, STEP_MS } from '../../../src/actors/runtime/deadlines.js'
+import { spawn, spawnActor } from '../../../src/actors/runtime/index.js'
 import { ManualClock } from '../../support/clock.js'
 import { bench, gate, Scripted } from './support.js'
 
@@ -14,14 +14,18 @@ class Target implements DeadlineTarget {
     this.#clock = clock
   }
 
-  expired(deadline: Deadline): void {
+  deadlineExpired(deadline: Deadline): void {
     this.expiries.push([deadline.kind, this.#clock.now()])
   }
 }
 
+function fail(error: unknown): never {
+  throw error
+}
+
 function wheel() {
   const clock = new ManualClock(12_345)
-  return { clock, deadlines: new Deadlines(clock), target: new Target(clock) }
+  return { clock, deadlines: new Deadlines(clock, fail), target: new Target(clock) }
 }
 
 describe('the wheel of deadlines', () => {
@@ -100,7 +104,7 @@ describe('the wheel of deadlines', () => {
         return () => undefined
       },
     }
-    const deadlines = new Deadlines(clock)
+    const deadlines = new Deadlines(clock, fail)
     const target = new Target(new ManualClock())
     deadlines.arm(target, 'a', 1000)
     deadlines.arm(target, 'b', 400_000)
@@ -110,6 +114,34 @@ describe('the wheel of deadlines', () => {
     now = 400_000
     action()
     expect(target.expiries.map(([kind]) => kind)).toEqual(['a', 'b'])
+  })
+
+  it('lets those it tells arm, clear and drop others of the same step, and throw', () => {
+    const clock = new ManualClock()
+    const told: unknown[] = []
+    const deadlines = new Deadlines(clock, error => told.push(error))
+    const expired: number[] = []
+    const targets = Array.from({ length: 6 }, (_, index): DeadlineTarget => {
+      const target: DeadlineTarget = {
+        deadlines: undefined,
+        deadlineExpired() {
+          expired.push(index)
+          // The neighbours on both sides, whichever is told first.
+          for (const other of [targets[index - 1], targets[index + 1]]) if (other !== undefined) deadlines.drop(other)
+          deadlines.arm(target, 'again', clock.now() + 51_200)
+          if (index === 5) throw 'on purpose'
+        },
+      }
+      return target
+    })
+    for (const target of targets) deadlines.arm(target, 'a', 1000)
+    clock.advance(1000)
+    // Told from the last armed: 5, 3 and 1; each dropped its neighbours, who were no longer armed or never will be.
+    expect(expired).toEqual([5, 3, 1])
+    expect(told).toEqual(['on purpose'])
+    expect([deadlines.size, deadlines.isTurning, clock.pending]).toEqual([3, true, 1])
+    clock.advance(51_200)
+    expect(expired.slice(3).toSorted()).toEqual([1, 3, 5])
   })
 
   it('agrees with a list of due times for any sequence of arming, clearing and waiting', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { Actor, type ActorInit, inspect, spawn, spawnActor } from '../../../src/actors/runtime/index.js'
 import { SWEEP_MS } from '../../../src/actors/runtime/hibernation.js'
+import { Actor, type ActorInit, inspect, spawn, spawnActor } from '../../../src/actors/runtime/index.js'
 import { bench, gate } from './support.js'
 
 class Sleeper extends Actor<string> {
@@ -51,7 +51,10 @@ describe('hibernation (spec/listeners.md §1.8)', () => {
   it('0: is flagged and counted once the drain that handled a stanza has ended, once per drain', async () => {
     const { actor, look, settle, runtime } = sleeper(0)
     let during: unknown
-    const other = spawnActor(runtime.root, init => new Sleeper(init, () => void (during = look())))
+    const lookAtOther = () => {
+      during = look()
+    }
+    const other = spawnActor(runtime.root, init => new Sleeper(init, lookAtOther))
     for (let i = 0; i < 200; i++) actor.tellStanza('s')
     await settle()
     expect(look()).toEqual(['hibernated', 1])

@@ -1,5 +1,8 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
 import {
+  type ActorInit,
   type Child,
   type Context,
   inspect,
@@ -8,6 +11,7 @@ import {
   type Runtime,
   spawn,
   spawnActor,
+  stopTree,
 } from '../../../src/actors/runtime/index.js'
 import { connection, longLived } from '../../../src/actors/supervision.js'
 import { bench, gate, Scripted, Supervisor, settled } from './support.js'
@@ -119,6 +123,30 @@ describe('what a parent does about a fault', () => {
     expect(inspect(runtime, '/root/parent/child')?.state).toBe('idle')
   })
 
+  it('restart: lets stopped know whether a successor follows, which reason fault alone does not say', async () => {
+    const { runtime, settle } = bench()
+    const log: string[] = []
+    class Keeps extends Scripted {
+      protected override stopped(reason: string): void {
+        log.push(`${this.name} ${reason} ${this.isRestarting}`)
+      }
+    }
+    const parent = spawnActor(
+      runtime.root,
+      init => {
+        const actor = new Keeps(init)
+        spawnActor(actor, child => new Keeps(child), { name: 'child', policy: longLived })
+        return actor
+      },
+      { name: 'parent', policy: longLived },
+    )
+    runtime.fault(String(parent.path), failure)
+    await settle()
+    runtime.fault('/root', failure)
+    await settle()
+    expect(log).toEqual(['child fault false', 'parent fault true', 'child fault false', 'parent fault false'])
+  })
+
   it('restart: keeps the place among the siblings, so that they still stop in reverse', async () => {
     const { runtime, settle } = bench()
     for (const name of ['first', 'second']) {
@@ -176,6 +204,27 @@ describe('restart intensity', () => {
     expect(incarnations).toHaveLength(4)
     expect(parent.isStopping).toBe(true)
     expect(faults.map(fault => fault.action)).toEqual(['restart', 'restart', 'restart', 'escalate', 'stop'])
+  })
+
+  it('keeps none of the incarnations before', async () => {
+    setFlagsFromString('--expose-gc')
+    // The flag makes new contexts have it.
+    const gc = runInNewContext('gc') as () => void
+    const { runtime, settle } = bench()
+    const built: WeakRef<Scripted>[] = []
+    const create = (init: ActorInit) => {
+      const actor = new Scripted(init)
+      built.push(new WeakRef(actor))
+      return actor
+    }
+    spawnActor(runtime.root, create, { name: 'a', policy: { restarts: 20, withinMs: 1000 } })
+    for (let i = 0; i < 10; i++) {
+      runtime.fault('/root/a', failure)
+      await settle()
+    }
+    gc()
+    expect(built).toHaveLength(11)
+    expect(built.filter(actor => actor.deref() !== undefined)).toHaveLength(1)
   })
 
   it('forgets restarts that are older than the window', async () => {
@@ -345,6 +394,26 @@ describe('runtime.fault', () => {
     clock.advance(5000)
     await settle()
     expect(incarnations).toHaveLength(2)
+  })
+
+  it('frees the name at once when somebody stops what waits to be restarted', async () => {
+    const { runtime, settle } = bench()
+    const waiting = gate()
+    let built = 0
+    const create = (init: ActorInit) => {
+      built++
+      return new Scripted(init, [], () => waiting.opened)
+    }
+    const first = spawnActor(runtime.root, create, { name: 'a', policy: longLived })
+    first.tell('wait')
+    await settle()
+    runtime.fault('/root/a', failure)
+    await settle()
+    await stopTree(first)
+    const next = spawnActor(runtime.root, init => new Scripted(init), { name: 'a' })
+    waiting.open()
+    await settle()
+    expect([built, runtime.find('/root/a') === next]).toEqual([1, true])
   })
 
   it('does not bring back what somebody stopped while it was to be restarted', async () => {

@@ -1,5 +1,11 @@
 import { setImmediate as turnOfLoop } from 'node:timers/promises'
-import { Actor, type ActorInit, createRuntime, type FaultEvent, type Runtime } from '../../../src/actors/runtime/index.js'
+import {
+  Actor,
+  type ActorInit,
+  createRuntime,
+  type FaultEvent,
+  type Runtime,
+} from '../../../src/actors/runtime/index.js'
 import { ManualClock } from '../../support/clock.js'
 
 export interface Bench {
