@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs'
 import { Command, Option } from 'commander'
 import { configFile, exitCode, readConfig, UserError, wholeNumber } from './cli/args.js'
-import { ControlError } from './cli/control.js'
 import { ConfigError, formatProblem } from './config/problem.js'
+import { ControlError } from './control/socket.js'
 import { StartupError } from './observability/startup-error.js'
 
 /*

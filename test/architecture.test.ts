@@ -32,9 +32,10 @@ const rows: Record<string, string[]> = {
   'actors/runtime': leaves,
   actors: ['actors/runtime', 'routing', 'transports', 'sessions', 'auth', 'storage', 'protocols', ...leaves],
   http: ['routing', 'transports', 'sessions', 'auth', 'storage', 'protocols', ...leaves],
+  control: ['auth', 'storage', 'protocols', ...leaves],
   modules: ['routing', 'transports', 'sessions', 'auth', 'storage', 'protocols', ...leaves],
 }
-const server = ['actors', 'actors/runtime', 'http', 'modules', ...(rows.actors ?? [])]
+const server = ['actors', 'actors/runtime', 'control', 'http', 'modules', ...(rows.actors ?? [])]
 Object.assign(rows, {
   'server.ts': server,
   'index.ts': ['server.ts', ...server],

@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from 'commander'
 import { ConfigError, type Notice } from '../config/problem.js'
 import type { Config } from '../config/root.js'
-import { type ControlReply, type ControlRequest, callControl } from './control.js'
+import { type ControlReply, type ControlRequest, callControl } from '../control/socket.js'
 
 /*
  * What the verbs share: where they write, how they fail, how they find the configuration and the running server.

@@ -1,15 +1,14 @@
 import { createInterface } from 'node:readline'
 import { type Readable, Writable } from 'node:stream'
-import { type Authenticator, createAuthenticator, serverSecret } from '../auth/authenticate.js'
+import { createAuthenticator, serverSecret } from '../auth/authenticate.js'
 import { configFor } from '../config/for-host.js'
 import type { Config } from '../config/root.js'
+import type { ControlRequest } from '../control/socket.js'
+import { type UserPage, userPageSize, userRequests } from '../control/user-requests.js'
 import { Jid } from '../protocols/jid.js'
-import { UnusablePassword } from '../protocols/sasl/scram-keys.js'
 import { lockDataDir } from '../storage/data-dir.js'
 import { openSqliteStore } from '../storage/sqlite/index.js'
-import { StoreUnavailable } from '../storage/store.js'
 import { askServer, exitCode, type Output, readConfig, UserError } from './args.js'
-import { ControlError, type ControlHandlers, type ControlRequest } from './control.js'
 
 /*
  * `meerkat user`: asks the running server, so that its caches and sessions follow; without one, works on its store directly.
@@ -30,12 +29,6 @@ export interface UserOptions {
 
 /** Where passwords come from; a terminal is asked. */
 export type PasswordInput = Readable & { isTTY?: boolean }
-
-/** What the handlers need of the server: the authenticator, with a `remove` that ends the account's sessions as well. */
-export type UserAdministration = Pick<Authenticator, 'hosts' | 'create' | 'setPassword' | 'remove' | 'list'>
-
-/** Accounts in one answer of `user.list`. */
-const PAGE = 1_000
 
 /** Carries one of the actions out and resolves with the exit code. Rejects with UserError, ControlError or StartupError. */
 export async function runUser(
@@ -75,7 +68,7 @@ async function listAll(ask: Ask, domain: string | undefined): Promise<string[]> 
   for (let after: string | undefined; ; ) {
     const page = (await ask({ verb: 'user.list', domain, after })) as UserPage // What our handler returns.
     accounts.push(...page.users.map(user => `${user}@${page.domain}`))
-    if (page.users.length < PAGE) return accounts
+    if (page.users.length < userPageSize) return accounts
     after = page.users.at(-1)
   }
 }
@@ -103,73 +96,6 @@ async function withUsers<T>(config: Config, work: (ask: Ask) => Promise<T>): Pro
     }
   } finally {
     folder.release()
-  }
-}
-
-interface UserPage {
-  domain: string
-  users: string[]
-}
-
-/** The server's side: what its control socket answers to `user.add`, `user.passwd`, `user.remove` and `user.list`. */
-export function userRequests(users: UserAdministration): ControlHandlers {
-  const served = (domain: string) => {
-    if (users.hosts.includes(domain)) return domain
-    throw new ControlError('not-found', `${domain} is not served here; served are ${users.hosts.join(', ')}`)
-  }
-  const accountOf = (request: ControlRequest) => {
-    const jid = Jid.parse(textIn(request, 'jid'))
-    if (jid === undefined || jid.local === '' || !jid.isBare)
-      throw new ControlError('bad-request', 'jid names no account')
-    return { text: jid.text, user: jid.local, host: served(jid.domain) }
-  }
-  return {
-    'user.add': request =>
-      reported(async () => {
-        const { text, user, host } = accountOf(request)
-        const result = await users.create(user, host, textIn(request, 'password'))
-        if (result === 'exists') throw new ControlError('conflict', `${text} exists already`)
-        if (result === 'not-allowed') throw noAccounts(host)
-      }),
-    'user.passwd': request =>
-      reported(async () => {
-        const { text, user, host } = accountOf(request)
-        const result = await users.setPassword(user, host, textIn(request, 'password'))
-        if (result === 'not-found') throw new ControlError('not-found', `there is no account ${text}`)
-        if (result === 'not-allowed') throw noAccounts(host)
-      }),
-    'user.remove': request =>
-      reported(async () => {
-        const { text, user, host } = accountOf(request)
-        if (!(await users.remove(user, host))) throw new ControlError('not-found', `there is no account ${text}`)
-      }),
-    'user.list': request =>
-      reported(async (): Promise<UserPage> => {
-        const text = request.domain === undefined ? (users.hosts[0] ?? '') : textIn(request, 'domain')
-        const domain = served(Jid.parse(text)?.text ?? text)
-        const after = request.after === undefined ? '' : textIn(request, 'after')
-        return { domain, users: await users.list(domain, { after, limit: PAGE }) }
-      }),
-  }
-}
-
-function textIn(request: ControlRequest, key: string): string {
-  const value = request[key]
-  if (typeof value !== 'string') throw new ControlError('bad-request', `${key} must be text`)
-  return value
-}
-
-const noAccounts = (host: string) =>
-  new ControlError('bad-request', `${host} keeps no accounts: its auth.methods has neither "internal" nor "rdbms"`)
-
-/** Turns what the user can mend into an answer. */
-async function reported<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work()
-  } catch (error) {
-    if (error instanceof UnusablePassword) throw new ControlError('bad-request', error.message)
-    if (error instanceof StoreUnavailable) throw new ControlError('unavailable', error.message)
-    throw error
   }
 }
 

@@ -11,7 +11,7 @@ import {
   type ControlServer,
   callControl,
   serveControl,
-} from '../../src/cli/control.js'
+} from '../../src/control/socket.js'
 import { createEvents, type EventRecord } from '../../src/observability/events.js'
 
 const told: EventRecord[] = []
