@@ -31,6 +31,8 @@ const ELEMENT_BEFORE_LOGIN = 10_000
 const LOGIN_MS = 120_000
 /** For the TLS handshake, in milliseconds. spec/listeners.md §1.6.4 */
 const HANDSHAKE_MS = 10_000
+/** Items of the client's that are handled before what waits for the client has its turn. */
+const BURST = 8
 /** Deadlines: the state before the session, the handshake, and everything before the session together. */
 const STATE = 'state'
 const LOGIN = 'login'
@@ -78,6 +80,8 @@ export type ConnectionMessage =
   | Buffer
   /** A stanza for the client. */
   | Stanza
+  /** Goes on with the client's bytes, after the stanzas that waited. */
+  | { readonly type: 'goOn' }
   | { readonly type: 'secured' }
   | { readonly type: 'lost'; readonly reason: string }
   | { readonly type: 'end'; readonly error: StreamError | undefined }
@@ -102,8 +106,12 @@ export class Connection extends Actor<ConnectionMessage> implements Session, Tra
   /** Set when the stream ends: what the peer is told, once. */
   private parting: { readonly error?: StreamError | undefined; readonly isSilent?: boolean } | undefined = undefined
   private lostBecause: string | undefined = undefined
-  /** Something that a stanza of the client asked for takes time; the rest of the chunk waits. */
-  private isWaiting = false
+  /** Chunks of the client's bytes that are not wholly handled. */
+  private chunks = 0
+  /** Of those, the ones behind the one that the framer has. */
+  private unread: Uint8Array[] | undefined = undefined
+  private isReading = false
+  private inARow = 0
   /** Too much waits in the whole server: nothing is read. */
   private isHeld = false
   /** Of the stanzas in the mailbox. */
@@ -140,11 +148,12 @@ export class Connection extends Actor<ConnectionMessage> implements Session, Tra
     if (message instanceof Stanza) return this.forward(message)
     if (message instanceof Uint8Array) return this.read(message)
     switch (message.type) {
+      case 'goOn':
+        return this.pump()
       case 'secured':
         return this.secured()
       case 'lost':
-        this.lostBecause = message.reason
-        return this.part({ isSilent: true })
+        return this.left(message.reason)
       case 'end':
         return this.part({ error: message.error })
     }
@@ -183,8 +192,9 @@ export class Connection extends Actor<ConnectionMessage> implements Session, Tra
   // ---- TransportOwner: what the transport tells
 
   received(chunk: Buffer): void {
-    // One chunk in flight: while the actor waits for something, the socket waits too.
-    if (this.isWaiting) this.transport.pause()
+    // One chunk in flight: while it is not handled, the socket waits.
+    this.chunks++
+    if (this.chunks > 1) this.transport.pause()
     const { backlog } = this.services
     if (backlog.isHigh && !this.isHeld) {
       this.isHeld = true
@@ -200,7 +210,7 @@ export class Connection extends Actor<ConnectionMessage> implements Session, Tra
   }
 
   private readOn(): void {
-    if (!this.isWaiting && !this.isHeld && !this.transport.isBlocked) this.transport.resume()
+    if (this.chunks === 0 && !this.isHeld && !this.transport.isBlocked) this.transport.resume()
   }
 
   blocked(): void {
@@ -224,28 +234,61 @@ export class Connection extends Actor<ConnectionMessage> implements Session, Tra
   // ---- bytes from the client
 
   private read(chunk: Uint8Array): void | Promise<void> {
-    // What came in clear behind <starttls/> is not part of the stream. RFC 6120 §5.4.3.3
-    if (this.parting !== undefined || this.state.phase === 'securing') return
-    this.framer.feed(chunk as Buffer) // `Buffer` is the only Uint8Array in ConnectionMessage
+    if (this.isReading) {
+      this.unread ??= []
+      this.unread.push(chunk)
+      return
+    }
+    this.isReading = true
+    this.feed(chunk)
     return this.pump()
   }
 
-  /** Handles what the framer holds; where an item takes time, goes on after it. */
+  private feed(chunk: Uint8Array): void {
+    // What came in clear behind <starttls/> is not part of the stream. RFC 6120 §5.4.3.3
+    if (this.parting !== undefined || this.state.phase === 'securing') return
+    this.framer.feed(chunk as Buffer) // `Buffer` is the only Uint8Array in ConnectionMessage
+  }
+
+  /** Handles what the client sent until nothing is left; where an item takes time, goes on after it. */
   private pump(): void | Promise<void> {
-    for (;;) {
+    while (this.isReading) {
+      if (this.mustYield()) {
+        this.tellStanza({ type: 'goOn' }, 0)
+        return
+      }
+      this.inARow++
       const waiting = this.next()
-      if (waiting === 'nothing') return
-      if (!(waiting instanceof Promise)) continue
-      this.isWaiting = true
-      return waiting.then(() => this.goOn())
+      if (waiting === 'nothing') this.nextChunk()
+      else if (waiting instanceof Promise) return waiting.then(() => this.pump())
     }
   }
 
-  private goOn(): void | Promise<void> {
-    this.isWaiting = false
+  /** A client may ask more at once than its mailbox holds answers. */
+  private mustYield(): boolean {
+    if (this.inARow < BURST) return false
+    this.inARow = 0
+    return this.waitingStanzas > 0 && this.lostBecause === undefined
+  }
+
+  private nextChunk(): void {
+    this.chunks--
+    const chunk = this.unread?.shift()
+    if (chunk !== undefined) {
+      this.feed(chunk)
+      return
+    }
+    this.unread = undefined
+    this.isReading = false
+    this.readOn()
+  }
+
+  /** The client is gone; what it sent before counts. */
+  private left(reason: string): void | Promise<void> {
+    this.lostBecause = reason
     const waiting = this.pump()
-    if (waiting === undefined) this.readOn()
-    return waiting
+    if (waiting === undefined) return this.part({ isSilent: true })
+    return waiting.then(() => this.part({ isSilent: true }))
   }
 
   /** Handles one item; a promise when that takes time. */

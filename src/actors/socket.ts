@@ -47,9 +47,10 @@ export function openTcp(admission: Admission): Listening {
   }
 }
 
-export type SocketMessage =
+export type SocketMessage = { readonly from: Listening } & (
   | { readonly type: 'bound' }
   | { readonly type: 'failed'; readonly error: NodeJS.ErrnoException }
+)
 
 /** Owns the listening socket of a listener. Its end closes the port and nothing else: connections live on. */
 export class SocketActor extends Actor<SocketMessage> {
@@ -71,6 +72,8 @@ export class SocketActor extends Actor<SocketMessage> {
   }
 
   protected override receive(message: SocketMessage): void {
+    // What an earlier incarnation, or an earlier attempt, began is over.
+    if (message.from !== this.listening) return
     if (message.type === 'bound') this.bound()
     else this.failed(message.error)
   }
@@ -103,10 +106,11 @@ export class SocketActor extends Actor<SocketMessage> {
 
   private listen(): void {
     const { address, port, backlog } = this.binding
-    this.listening = this.binding.open(this.admission)
-    const { server } = this.listening
-    server.on('listening', () => this.tell({ type: 'bound' }))
-    server.on('error', (error: NodeJS.ErrnoException) => this.tell({ type: 'failed', error }))
+    const from = this.binding.open(this.admission)
+    const { server } = from
+    this.listening = from
+    server.on('listening', () => this.tell({ from, type: 'bound' }))
+    server.on('error', (error: NodeJS.ErrnoException) => this.tell({ from, type: 'failed', error }))
     server.listen({ host: address, port, backlog, ipv6Only: false })
   }
 

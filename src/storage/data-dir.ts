@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import Libsql from 'libsql'
 import { StartupError } from '../observability/startup-error.js'
+import { createPrivately } from './private-file.js'
 
 /** A data_dir that is ours until it is released or the process ends, however it ends. */
 export interface DataDir {
@@ -47,7 +48,9 @@ export function lockDataDir(path: string): DataDir {
 function openLock(path: string): Libsql.Database {
   try {
     mkdirSync(path, { recursive: true, mode: 0o700 })
-    const lock = new Libsql(join(path, 'meerkat.lock'))
+    const file = join(path, 'meerkat.lock')
+    createPrivately(file)
+    const lock = new Libsql(file)
     lock.exec('PRAGMA busy_timeout = 0')
     return lock
   } catch (error) {

@@ -22,7 +22,7 @@ import { splice, spliceLength } from '../../src/protocols/xml/splice.js'
 import { buildElement } from '../../src/protocols/xml/tree.js'
 import { frameOf, openFramer, openTag, type Plain, plain, readAll, toPlain } from '../protocols/xml/harness.js'
 
-const numRuns = 8000
+const numRuns = 400
 
 // ---- documents
 
@@ -342,7 +342,7 @@ describe('a splice', () => {
         if (!ours(Buffer.from(xml)).frame) return
         const frame = frameOf(xml)
         const target = Buffer.alloc(spliceLength(frame, change) + 4, '#')
-        const end = splice(frame, change, target, 2)
+        const end = 2 + splice(frame, change, target, 2)
         expect(end).toBeLessThanOrEqual(target.length - 2)
         expect(target.toString('utf8', end)).toBe('#'.repeat(target.length - end))
         const spliced = readAll(openFramer(), target.subarray(2, end))

@@ -141,14 +141,20 @@ describe('closing', () => {
 })
 
 describe('time limits', () => {
-  it('§5: half a head is answered with 408 after 5 s, silence is closed without a word', {
+  it('§5: half a head is answered with 408 after 5 s, silence before or after a request is closed without a word', {
     timeout: 15_000,
   }, async () => {
-    const server = await serveApp(holdingApp().app)
+    const holding = holdingApp()
+    const server = await serveApp(holding.app)
     const half = new RawClient(server.port)
     half.socket.write('GET / HTTP/1.1\r\nHo')
     const silent = new RawClient(server.port)
-    await Promise.all([half.closed, silent.closed])
+    const used = ask(server.port)
+    const held = await holding.request(1)
+    held.end()
+    await used.reply()
+    await Promise.all([half.closed, silent.closed, used.closed])
+    expect(used.text).toBe('')
     expect(half.text).toMatch(/^HTTP\/1\.1 408 /)
     expect(silent.text).toBe('')
     await server.close(0)

@@ -1,16 +1,7 @@
 import { afterEach, beforeAll, describe, expect, it, type TestContext } from 'vitest'
 import { type Client, connect, dropClients } from '../support/client.js'
-import {
-  type Account,
-  domain,
-  type Encryption,
-  goSendXmpp,
-  Meerkat,
-  type Peer,
-  type Program,
-  slixmpp,
-  xmppClient,
-} from './support.js'
+import { type Account, domain, type Meerkat, register } from '../support/meerkat.js'
+import { type Encryption, goSendXmpp, type Peer, type Program, slixmpp, startMeerkat, xmppClient } from './support.js'
 
 const bodies = [
   'Wherefore art thou?',
@@ -21,11 +12,11 @@ const bodies = [
 ]
 const encryptions: Encryption[] = ['starttls', 'direct']
 
-let server: Meerkat
+let server: Meerkat<Encryption>
 const peers: Peer[] = []
 
 beforeAll(async () => {
-  server = await Meerkat.start()
+  server = await startMeerkat()
   return async () => {
     expect(await server.stop(), 'how meerkat exited after SIGTERM').toBe(0)
   }
@@ -101,13 +92,19 @@ let accounts = 0
 async function account(name: string): Promise<Account> {
   accounts += 1
   const made = { user: `${name}-${accounts}`, password: `pw-${accounts}` }
-  await server.register(made)
+  const client = await rawClient('direct')
+  await client.open()
+  await register(client, made)
+  await client.close()
   return made
 }
 
+function rawClient(encryption: Encryption): Promise<Client> {
+  return connect({ port: server.ports[encryption], tls: encryption, ca: server.ca, domain })
+}
+
 async function rawLogin({ user, password }: Account): Promise<Client> {
-  const client = await connect({ port: server.ports.starttls, tls: 'starttls', ca: server.ca, domain })
-  return client.login(user, password)
+  return (await rawClient('starttls')).login(user, password)
 }
 
 /** Romeo's account, and juliet online in the raw, who may see his presence. RFC 6121 §3.1 */

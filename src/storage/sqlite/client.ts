@@ -1,6 +1,8 @@
 import { Worker } from 'node:worker_threads'
 import { StoreUnavailable } from '../store.js'
+import type { DatabaseOptions } from './database.js'
 import type { Call, FromWorker, Request, ToWorker, Verbs, WorkerOptions } from './protocol.js'
+import { bringToStand, standstill } from './standstill.js'
 
 /** What may be outstanding at once; a request above either limit is rejected without being sent. */
 export interface StoreLimits {
@@ -20,6 +22,8 @@ interface Pending {
 const BATCH = 1_000
 /** Batches with the worker at once: one in work and one ready, so that it never waits for us. The rest gathers here. */
 const IN_FLIGHT = 2
+/** How long `process.exit` waits for the batch in work, in milliseconds. */
+const EXIT_MS = 3_000
 
 // Under vitest this file runs as TypeScript, from src/; a worker cannot, so it is taken from dist/.
 const workerFile = import.meta.url.endsWith('.ts')
@@ -43,7 +47,7 @@ export class WorkerClient {
   #isScheduled = false
 
   constructor(
-    private readonly options: WorkerOptions,
+    private readonly options: DatabaseOptions,
     private readonly limits: StoreLimits,
     private readonly onFailure: (error: StoreUnavailable) => void,
   ) {}
@@ -103,13 +107,18 @@ export class WorkerClient {
   async #start(): Promise<void> {
     this.#phase = 'opening'
     await this.#exited
-    const worker = new Worker(workerFile, { workerData: this.options, execArgv: [], name: 'storage' })
+    const state = standstill()
+    const workerData: WorkerOptions = { ...this.options, standstill: state }
+    const worker = new Worker(workerFile, { workerData, execArgv: [], name: 'storage' })
     this.#worker = worker
+    const beforeExit = () => bringToStand(state, EXIT_MS)
+    process.on('exit', beforeExit)
     worker.on('message', (message: FromWorker) => this.#hear(worker, message))
     worker.on('messageerror', error => this.#fail(worker, error.message))
     worker.on('error', error => this.#fail(worker, error.message))
     this.#exited = new Promise(resolve => {
       worker.on('exit', () => {
+        process.off('exit', beforeExit)
         this.#fail(worker, 'the storage thread ended')
         resolve(undefined)
       })

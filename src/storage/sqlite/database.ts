@@ -1,6 +1,6 @@
-import { closeSync, openSync } from 'node:fs'
 import Libsql from 'libsql'
 import { type Migration, migrations as released } from '../migrations/index.js'
+import { createPrivately } from '../private-file.js'
 
 /** What SQLite stores and gives back. */
 export type Value = string | number | Uint8Array | null
@@ -17,7 +17,7 @@ export interface Database {
   prepare(sql: string): Query
   exec(sql: string): void
   readonly inTransaction: boolean
-  /** Moves the log into the database file, then closes. */
+  /** Moves the log into the database file, then closes. Idempotent. */
   close(): void
 }
 
@@ -53,16 +53,6 @@ export function openDatabase(options: DatabaseOptions, migrations: readonly Migr
   } catch (error) {
     connection.close()
     throw error
-  }
-}
-
-/** SQLite gives the log and its index the permissions of the database file, so making that one private is enough. */
-function createPrivately(file: string): void {
-  try {
-    closeSync(openSync(file, 'wx', 0o600))
-  } catch (error) {
-    // It is there already; whatever else is wrong, SQLite will say so with the same file name.
-    if (!(error instanceof Error)) throw error
   }
 }
 
@@ -106,6 +96,7 @@ function wrap(connection: Libsql.Database): Database {
       return connection.inTransaction
     },
     close() {
+      if (!connection.open) return
       try {
         connection.pragma('wal_checkpoint(TRUNCATE)')
       } finally {

@@ -3,6 +3,7 @@ import type { Database, DatabaseOptions } from './database.js'
 import { metaVerbs } from './meta.js'
 import { offlineVerbs } from './offline.js'
 import { rosterVerbs } from './rosters.js'
+import type { Standstill } from './standstill.js'
 
 /*
  * What the server's thread and the worker say to each other. The server sends batches of requests, the worker answers
@@ -41,4 +42,7 @@ export type FromWorker =
   | { type: 'failed'; message: string }
   | { type: 'closed' }
 
-export type WorkerOptions = DatabaseOptions
+/** What the worker is started with. */
+export interface WorkerOptions extends DatabaseOptions {
+  standstill: Standstill
+}

@@ -13,6 +13,8 @@ const xmpp = client({
 })
 // One connection is tried; a lost one is a failure.
 xmpp.reconnect.stop()
+// For each step: 2 s, the default, are too short on a machine that has much else to do.
+xmpp.timeout = 20_000
 xmpp.on('error', error => {
   console.error(error)
   process.exit(1)

@@ -247,6 +247,13 @@ describe('the c2s machine during SASL (§3.1.5)', () => {
     expect(state.phase).toBe('closed')
   })
 
+  it('lets a client that has no channel binding in common with us try one mechanism after the other', () => {
+    const step = { type: 'failure', condition: 'not-authorized', isMismatch: true } as const
+    const exchange = new ScriptedExchange(Array(10).fill(step))
+    const { state } = run([opened(), ...Array(10).fill(auth)], environment(), exchange)
+    expect(state).toMatchObject({ phase: 'negotiating', attemptsLeft: 5 })
+  })
+
   it('does not forget failed logins when TLS is negotiated in between', () => {
     const { state } = run([opened(), auth, received(`<starttls xmlns='${NS.tls}'/>`), { type: 'secured' }, opened()])
     expect(state).toMatchObject({ phase: 'negotiating', attemptsLeft: 4 })

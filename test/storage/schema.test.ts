@@ -1,0 +1,201 @@
+import { readdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import Libsql from 'libsql'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { type Migration, migrations } from '../../src/storage/migrations/index.js'
+import { accountTables } from '../../src/storage/sqlite/accounts.js'
+import { batchRunner } from '../../src/storage/sqlite/batch.js'
+import { type Database, openDatabase } from '../../src/storage/sqlite/database.js'
+import { openSqliteStore } from '../../src/storage/sqlite/index.js'
+import { prepareVerbs } from '../../src/storage/sqlite/protocol.js'
+import { temporaryFolder } from './folder.js'
+
+function opened(file: string, list?: readonly Migration[]): Database {
+  const database = openDatabase({ file, synchronous: 'normal' }, list)
+  onTestFinished(() => database.close())
+  return database
+}
+
+const versionOf = (database: Database) => database.prepare('PRAGMA user_version').get()?.[0]
+const tablesOf = (database: Database) =>
+  database
+    .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name")
+    .all()
+    .flat()
+
+const second: Migration = { name: '0002-test', sqlite: 'CREATE TABLE second (x TEXT); INSERT INTO second VALUES (1);' }
+const broken: Migration = { name: '0003-broken', sqlite: 'CREATE TABLE third (x TEXT); SELECT * FROM nowhere;' }
+
+describe('migrations', () => {
+  it('bring a new database to the newest version, once', () => {
+    const file = join(temporaryFolder(), 'meerkat.db')
+    const first = opened(file)
+    expect(versionOf(first)).toBe(migrations.length)
+    const tables = tablesOf(first)
+    first.close()
+    const again = opened(file)
+    expect(versionOf(again)).toBe(migrations.length)
+    expect(tablesOf(again)).toEqual(tables)
+  })
+
+  it.each(migrations.map((_, index) => index + 1))(
+    'bring a database of version %i to the newest, with its data',
+    version => {
+      const file = join(temporaryFolder(), 'meerkat.db')
+      const old = opened(file, migrations.slice(0, version))
+      expect(versionOf(old)).toBe(version)
+      old.prepare('INSERT INTO accounts (host, username) VALUES (?, ?)').run('h', 'romeo')
+      old.close()
+      const now = opened(file)
+      expect(versionOf(now)).toBe(migrations.length)
+      expect(now.prepare('SELECT username FROM accounts').all()).toEqual([['romeo']])
+    },
+  )
+
+  it('run only what a database has not seen yet', () => {
+    const file = join(temporaryFolder(), 'meerkat.db')
+    opened(file).close()
+    const now = opened(file, [...migrations, second])
+    expect(versionOf(now)).toBe(migrations.length + 1)
+    now.close()
+    expect(
+      opened(file, [...migrations, second])
+        .prepare('SELECT count(*) FROM second')
+        .get(),
+    ).toEqual([1])
+  })
+
+  it('leave nothing of one that fails, and keep those before it', () => {
+    const file = join(temporaryFolder(), 'meerkat.db')
+    const list = [...migrations, second, broken]
+    expect(() => opened(file, list)).toThrow(/0003-broken.*meerkat\.db.*nowhere/s)
+    const after = opened(file, list.slice(0, -1))
+    expect(versionOf(after)).toBe(migrations.length + 1)
+    expect(tablesOf(after)).toContain('second')
+    expect(tablesOf(after)).not.toContain('third')
+  })
+
+  it('refuse a database from a newer version of the server, and leave it as it is', async () => {
+    const file = join(temporaryFolder(), 'meerkat.db')
+    const newer = opened(file, [...migrations, second])
+    newer.close()
+    await expect(openSqliteStore({ file })).rejects.toMatchObject({
+      name: 'StartupError',
+      problem: 'store',
+      message: expect.stringMatching(/meerkat\.db was written by a newer version of the server/),
+    })
+    expect(versionOf(opened(file, [...migrations, second]))).toBe(migrations.length + 1)
+  })
+
+  it('refuse a database that another program made', async () => {
+    const file = join(temporaryFolder(), 'other.db')
+    const stranger = new Libsql(file)
+    stranger.exec('CREATE TABLE notes (text TEXT)')
+    stranger.close()
+    await expect(openSqliteStore({ file })).rejects.toThrow(/other\.db is a database of another program/)
+  })
+})
+
+describe('the schema', () => {
+  it('has every table with a host and a username among those that a removed account is removed from', () => {
+    const database = opened(':memory:')
+    const keyed = tablesOf(database).filter(table => {
+      const columns = database.prepare(`SELECT name FROM pragma_table_info('${table}')`).all().flat()
+      return columns.includes('host') && columns.includes('username')
+    })
+    // The keys go with their account by the foreign key.
+    expect(new Set(keyed)).toEqual(new Set([...accountTables, 'accounts', 'scram_keys']))
+  })
+
+  it.each([
+    ['SELECT 1 FROM accounts WHERE host = ? AND username = ?', /SEARCH accounts USING/],
+    ['SELECT * FROM scram_keys WHERE host = ? AND username = ?', /SEARCH scram_keys USING/],
+    [
+      'SELECT * FROM roster_items WHERE host = ? AND username = ? ORDER BY jid',
+      /SEARCH roster_items USING PRIMARY KEY/,
+    ],
+    [
+      'SELECT * FROM offline_messages WHERE host = ? AND username = ? AND id > 7 ORDER BY id LIMIT 9',
+      /SEARCH .* USING INDEX/,
+    ],
+    ['SELECT count(*) FROM offline_messages WHERE host = ? AND username = ?', /SEARCH .* USING COVERING INDEX/],
+    ['SELECT version FROM roster_versions WHERE host = ? AND username = ?', /SEARCH .* USING COVERING INDEX/],
+  ])('finds what %s asks for without a scan or a sort', (sql, plan) => {
+    const steps = opened(':memory:')
+      .prepare(`EXPLAIN QUERY PLAN ${sql}`)
+      .all('h', 'u')
+      .map(row => String(row[3]))
+    expect(steps).toHaveLength(1)
+    expect(steps[0]).toMatch(plan)
+  })
+
+  it('keeps the database and its log for their owner only', async () => {
+    const folder = temporaryFolder()
+    const store = await openSqliteStore({ file: join(folder, 'meerkat.db') })
+    await store.offline.add('romeo', 'h', '<message/>', 1, 1)
+    const modes = readdirSync(folder).map(name => [name, (statSync(join(folder, name)).mode & 0o777).toString(8)])
+    expect(Object.fromEntries(modes)).toEqual({ 'meerkat.db': '600', 'meerkat.db-shm': '600', 'meerkat.db-wal': '600' })
+    await store.close()
+    expect(readdirSync(folder)).toEqual(['meerkat.db'])
+  })
+})
+
+describe('a batch', () => {
+  /** A database that writes down each statement that begins or ends a transaction. */
+  function recorded() {
+    const log: string[] = []
+    const database = opened(':memory:')
+    const recording: Database = {
+      ...database,
+      get inTransaction() {
+        return database.inTransaction
+      },
+      exec(sql) {
+        log.push(sql)
+        database.exec(sql)
+      },
+    }
+    const run = batchRunner(recording, prepareVerbs(recording))
+    return { log, run }
+  }
+
+  it('of many writes is one transaction', () => {
+    const { log, run } = recorded()
+    const add = (user: string) => ['offlineAdd', user, 'h', '<m/>', 1, 10] as [string, ...unknown[]]
+    expect(run([add('a'), ['offlineCount', 'a', 'h'], add('b')])).toEqual({
+      type: 'results',
+      results: ['stored', 1, 'stored'],
+      failures: [],
+    })
+    expect(log).toEqual(['BEGIN IMMEDIATE', 'COMMIT'])
+  })
+
+  it('of reads takes no lock for writing', () => {
+    const { log, run } = recorded()
+    expect(run([['offlineCount', 'a', 'h']])).toMatchObject({ results: [0] })
+    expect(log).toEqual(['BEGIN', 'COMMIT'])
+  })
+
+  it('on a full disk is refused as a whole, and reading goes on', () => {
+    const database = opened(':memory:')
+    const run = batchRunner(database, prepareVerbs(database))
+    const add = (size: number) => ['offlineAdd', 'a', 'h', 'x'.repeat(size), 1, 10] as [string, ...unknown[]]
+    expect(run([add(10)])).toMatchObject({ results: ['stored'] })
+    database.exec('PRAGMA max_page_count = 40')
+    expect(run([add(10), add(1_000_000)])).toEqual({ type: 'refused', message: expect.stringContaining('full') })
+    expect(database.inTransaction).toBe(false)
+    expect(run([['offlineCount', 'a', 'h']])).toMatchObject({ results: [1] })
+    expect(run([add(10)])).toMatchObject({ results: ['stored'] })
+  })
+
+  it('with a call that fails is rolled back and done again call by call', () => {
+    const { log, run } = recorded()
+    const outcome = run([['offlineAdd', 'a', 'h', '<m/>', 1, 10], ['nonsense'], ['offlineCount', 'a', 'h']])
+    expect(outcome).toEqual({
+      type: 'results',
+      results: ['stored', undefined, 1],
+      failures: [[1, 'the store has no verb nonsense']],
+    })
+    expect(log[1]).toBe('ROLLBACK')
+  })
+})
