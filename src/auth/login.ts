@@ -63,7 +63,9 @@ export function createLogin({ authenticator, mayPlainInClear, certificate, onBug
         nonce: randomBytes(18).toString('base64'),
         secret: authenticator.secret,
         iterations: authenticator.sasl(facts.host).iterations,
-        anonymousName: authenticator.anonymousName(),
+        get anonymousName() {
+          return authenticator.anonymousName()
+        },
       })
     },
 

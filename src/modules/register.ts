@@ -7,6 +7,7 @@ import { StanzaError } from '../protocols/errors.js'
 import { Jid } from '../protocols/jid.js'
 import { NS } from '../protocols/namespaces.js'
 import { passwordBits, readRegistrationSet, registrationForm } from '../protocols/registration.js'
+import { UnusablePassword } from '../protocols/sasl/scram-keys.js'
 import { iqResult, Stanza } from '../protocols/stanza/stanza.js'
 import { answered, type IqAnswer } from '../routing/iq.js'
 import { removeAccount } from '../routing/session-lifecycle.js'
@@ -113,7 +114,7 @@ class Registration {
     this.#checkPassword(wanted.password)
     const release = this.#reserve(address)
     try {
-      const result = await server.accounts.create(account.local, server.host, wanted.password)
+      const result = await usable(server.accounts.create(account.local, server.host, wanted.password))
       if (result === 'exists') throw new StanzaError('conflict', 'the username is taken')
       if (result === 'not-allowed') throw new StanzaError('not-allowed', 'this server makes no accounts')
     } catch (error) {
@@ -147,7 +148,7 @@ class Registration {
       throw new StanzaError('not-allowed', 'a session changes nothing but its own account')
     }
     this.#checkPassword(wanted.password)
-    const result = await this.#server.accounts.setPassword(account.local, account.domain, wanted.password)
+    const result = await usable(this.#server.accounts.setPassword(account.local, account.domain, wanted.password))
     if (result === 'not-found') throw new StanzaError('item-not-found')
     if (result === 'not-allowed') throw new StanzaError('not-allowed', 'this server changes no passwords')
     return undefined
@@ -229,4 +230,14 @@ function parseNetwork(text: string): BlockList | undefined {
 function plainAddress(address: string): string {
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)
   return mapped ? mapped[1]! : address
+}
+
+/** Tells the client when its password is none (empty, too long, refused by SASLprep). */
+async function usable<T>(change: Promise<T>): Promise<T> {
+  try {
+    return await change
+  } catch (error) {
+    if (error instanceof UnusablePassword) throw new StanzaError('not-acceptable', error.message)
+    throw error
+  }
 }

@@ -166,6 +166,14 @@ describe('the check of a password', () => {
     expect(derived).toBe(2)
   })
 
+  it('takes the time of a derivation where there is no such account', async () => {
+    const { auth } = await authenticator({ scram_iterations: 500_000 })
+    const begun = performance.now()
+    expect(await auth.verify('nobody', host, 'guess')).toBe(false)
+    // Half a million rounds of HMAC; without them it would be a fraction of a millisecond.
+    expect(performance.now() - begun).toBeGreaterThan(15)
+  })
+
   it('rejects with StoreUnavailable, and lets nobody in, while the store is down', async () => {
     const { auth, store } = await authenticator()
     await auth.create('romeo', host, 'wherefore')

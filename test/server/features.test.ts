@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { loadConfigOrThrow } from '../../src/config/load.js'
@@ -34,6 +35,7 @@ describe('the features of a stream (§3.1.2)', () => {
       { tls: { mode: 'starttls_required', certfile } },
       { tls: { mode: 'tls', certfile } },
       { tls: { mode: 'tls', certfile: join(certfile, '../ed25519.pem') } },
+      { tls: { certfile } },
     ],
   })
   /** A client of the listener in that place. */
@@ -90,6 +92,23 @@ describe('the features of a stream (§3.1.2)', () => {
     expect(names(client)).toEqual(['mechanisms', 'sasl-channel-binding', 'register'])
     expect(mechanisms(client)).toEqual(overTls)
     await offersBind(client)
+  })
+
+  it('are those without TLS where a tls table names no mode (§4 trap 1)', async () => {
+    const client = await at(5)
+    await client.open()
+    expect(names(client)).toEqual(['mechanisms', 'register'])
+    expect(mechanisms(client)).toEqual(inClear)
+  })
+
+  it('name no EXTERNAL without verify_peer, whatever certificate the client has (§1.6.4, first row)', async () => {
+    const pem = readFileSync(join(certfile, '../chain.pem'))
+    const client = await at(3, { tls: 'direct', tlsOptions: { cert: pem, key: pem } })
+    await client.open()
+    expect(mechanisms(client)).toEqual(overTls)
+    await client.send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>")
+    const failure = await client.receives('<failure xmlns="urn:ietf:params:xml:ns:xmpp-sasl"/>')
+    expect(failure.getChild('invalid-mechanism')).toBeDefined()
   })
 
   it('name the channel bindings right behind the mechanisms (XEP-0440): tls-exporter on TLS 1.3 only', async () => {

@@ -14,7 +14,7 @@ async function stuckReader(setup: Setup) {
   const juliet = await session(server, 'juliet', { resource: 'stuck', priority: 5 })
   const romeo = await session(server, 'romeo', { resource: 'r', priority: 0 })
   juliet.pause()
-  const filler = 'x'.repeat(100_000)
+  const filler = 'x'.repeat(250_000)
   let fillers = 0
   while (!connectionOf(server, juliet).details.isBlocked) {
     await romeo.send(`<message to='juliet@localhost/stuck' type='chat'><body>${filler}</body></message>`)

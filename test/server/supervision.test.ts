@@ -11,7 +11,6 @@ import type { Server } from '../../src/server.js'
 import type { TestServer } from '../../src/testing.js'
 import type { Client } from '../support/client.js'
 import {
-  actors,
   actorsOfKind,
   clientOf,
   connectionOf,
@@ -280,13 +279,25 @@ describe('the death of the storage worker', () => {
 
 describe('a fault that nobody above survives', () => {
   it('ends the server: every client is told, nothing is left running', async () => {
-    const { server, fault } = await setUp()
+    const place = mkdtempSync(join(tmpdir(), 'meerkat-supervision-'))
+    onTestFinished(() => rmSync(place, { recursive: true, force: true }))
+    let failure: Error | undefined
+    const server = await startInFolder(place, {
+      onFailed: error => {
+        failure = error
+      },
+    })
+    await server.internals.authenticator.create('romeo', 'localhost', PASSWORD)
     const romeo = await session(server, 'romeo')
-    fault('/root/listeners')
+    expect(server.internals.runtime.fault('/root/listeners', new Error('made by a test'))).toBe(true)
     await isToldOfAnError(romeo)
-    await eventually(() => actors(server).every(({ state }) => state === 'stopped'))
-    await server.stop()
-    await eventually(() => !server.internals.store.isOpen)
+    await eventually(() => failure)
+    expect(server.internals.store.isOpen).toBe(false)
+    expect(server.status()).toMatchObject({ state: 'draining', connections: 0, sessions: 0 })
     await expect(clientOf(server)).rejects.toThrow()
+    // The next server finds everything free.
+    const next = await startInFolder(place, {})
+    onTestFinished(() => next.stop())
+    await session(next, 'romeo')
   })
 })

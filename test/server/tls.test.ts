@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import tls from 'node:tls'
 import { describe, expect, it } from 'vitest'
@@ -207,6 +208,40 @@ describe('direct TLS (§3.1.8)', () => {
     for (let i = 0; i < 10; i++) await RawConnection.open(narrow.port)
     const client = await clientOf(narrow, { tls: 'direct' })
     await client.open()
+  })
+})
+
+describe('the certificate of a listener (§1.5)', () => {
+  const file = (name: string) => join(certfile, `../${name}.pem`)
+
+  it.each([
+    ['one file', { certfile: file('rsa') }],
+    ['the key in a file of its own', { certfile: file('rsa-certificate'), keyfile: file('rsa-key') }],
+    ['an encrypted key', { certfile: file('rsa-certificate'), keyfile: file('rsa-key-encrypted'), password: 'secret' }],
+    ['ECDSA', { certfile: file('ecdsa') }],
+    ['Ed25519', { certfile: file('ed25519') }],
+  ])('is served from %s', async (_, files) => {
+    const server = await startedServer({ listener: { tls: { mode: 'tls', ...files } } })
+    const client = await clientOf(server, { tls: 'direct' })
+    await client.open()
+  })
+
+  it('comes with its chain, so that a client that trusts the root trusts it', async () => {
+    const server = await startedServer({ listener: { tls: { mode: 'starttls', certfile: file('chain') } } })
+    const client = await clientOf(server, { tls: 'starttls', ca: readFileSync(file('ca')) })
+    await client.open()
+    await client.startTls()
+    await client.open()
+  })
+
+  it.each([
+    ['is missing', { certfile: file('nothing') }, 'there is no such file'],
+    ['has no key', { certfile: file('rsa-certificate') }, 'holds no PEM private key'],
+    ['does not go with its key', { certfile: file('mismatch') }, 'does not belong'],
+    ['has an encrypted key and no password', { certfile: file('rsa-encrypted') }, 'needs a password'],
+  ])('that %s keeps the server from starting', async (_, files, message) => {
+    const starting = startedServer({ listener: { tls: { mode: 'tls', ...files } } })
+    await expect(starting).rejects.toMatchObject({ problem: 'certificate', message: expect.stringContaining(message) })
   })
 })
 

@@ -62,8 +62,9 @@ describe(`${SESSIONS} sessions in pairs`, () => {
 })
 
 async function start(): Promise<Meerkat<'clear'>> {
-  // Plain passwords are quick to register: what is tested is what comes after the login.
-  const server = await Meerkat.start({ clear: '' }, { loglevel: 'info', auth: 'password.format = "plain"' })
+  // What is tested comes after the login, which may be cheap.
+  const auth = 'password.hash = ["sha"]\nscram_iterations = 4096'
+  const server = await Meerkat.start({ clear: '' }, { loglevel: 'info', auth })
   onTestFinished(async () => {
     dropClients()
     expect(await server.stop(), 'how meerkat exited after SIGTERM').toBe(0)

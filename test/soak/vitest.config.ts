@@ -1,9 +1,9 @@
 import { defineConfig } from 'vitest/config'
 
-// SOAK_SCALE=0.1 runs a tenth: that is what CI does, beside the interop tests, which need a server process too.
 export default defineConfig({
   test: {
     include: ['test/soak/*.test.ts'],
+    // SOAK_SCALE=0.1 is a tenth of the size.
     provide: { soakScale: Number(process.env.SOAK_SCALE ?? 1) },
     testTimeout: 600_000,
     fileParallelism: false,

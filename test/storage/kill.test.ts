@@ -2,7 +2,6 @@ import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import Libsql from 'libsql'
 import { expect, it } from 'vitest'
 import { openSqliteStore } from '../../src/storage/sqlite/index.js'
 import type { Store } from '../../src/storage/store.js'
@@ -64,27 +63,18 @@ it('keeps no process alive once it is closed', () => {
   expect(execFileSync(process.execPath, ['-e', script], { encoding: 'utf8', timeout: 15_000 })).toBe('closed\n')
 })
 
-it('lets process.exit end the process with its own code while the store is busy, and breaks no promise', () => {
+it('lets process.exit end the process with its own code while the worker writes', () => {
   const script = `
     import(${JSON.stringify(new URL('../../dist/storage/sqlite/index.js', import.meta.url).href)}).then(async module => {
-      const store = await module.openSqliteStore({ file: process.argv[1] })
-      let promised = 0
-      const add = () => store.offline.add('romeo', 'h', 'x'.repeat(300), 1, Infinity).then(() => { promised += 1 }, () => {})
+      const store = await module.openSqliteStore({ file: ':memory:' })
+      const add = () => store.offline.add('romeo', 'h', 'x'.repeat(300), 1, Infinity).catch(() => {})
       for (let index = 0; index < 9_000; index += 1) add()
-      process.on('exit', () => console.log(promised))
-      setTimeout(() => process.exit(7), Math.random() * 60)
+      setTimeout(() => process.exit(7), 5 + Math.random() * 40)
     })`
-  for (let round = 0; round < 4; round += 1) {
-    const file = join(temporaryFolder(), 'meerkat.db')
-    const { status, stdout, stderr } = spawnSync(process.execPath, ['-e', script, file], {
-      encoding: 'utf8',
-      timeout: 15_000,
-    })
+  // libsql aborts about one in ten of them without standstill.ts, whose own test does not leave it to chance.
+  for (let round = 0; round < 5; round += 1) {
+    const { status, stderr } = spawnSync(process.execPath, ['-e', script], { encoding: 'utf8', timeout: 15_000 })
     expect({ status, stderr }).toEqual({ status: 7, stderr: '' })
-    const database = new Libsql(file)
-    const [stored] = database.prepare('SELECT count(*) FROM offline_messages').raw().get([]) as [number] // One row of one count.
-    database.close()
-    expect(stored).toBeGreaterThanOrEqual(Number(stdout))
   }
 })
 

@@ -188,6 +188,19 @@ describe('a batch', () => {
     expect(run([add(10)])).toMatchObject({ results: ['stored'] })
   })
 
+  it('is given up without a trace when the process exits meanwhile', () => {
+    const database = opened(':memory:')
+    let left = 2
+    const run = batchRunner(database, prepareVerbs(database), () => {
+      left -= 1
+      return left < 0
+    })
+    const add = ['offlineAdd', 'a', 'h', '<m/>', 1, 10] as [string, ...unknown[]]
+    expect(run([add, add, add])).toMatchObject({ type: 'failed' })
+    expect(database.inTransaction).toBe(false)
+    expect(database.prepare('SELECT count(*) FROM offline_messages').get()).toEqual([0])
+  })
+
   it('with a call that fails is rolled back and done again call by call', () => {
     const { log, run } = recorded()
     const outcome = run([['offlineAdd', 'a', 'h', '<m/>', 1, 10], ['nonsense'], ['offlineCount', 'a', 'h']])

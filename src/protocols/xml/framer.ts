@@ -6,10 +6,12 @@
 import { StreamError } from '../errors.js'
 import { classes, malformed, SPACE } from './characters.js'
 import { type Frame, type Header, StreamContext, type StreamEnd } from './frame.js'
-import { type declaration, type Mode, Scanner, streamEnd, Unfinished } from './scanner.js'
+import { type declaration, Scanner, streamEnd, Unfinished } from './scanner.js'
+import type { Mode } from './start-tag.js'
 
 export { Frame, Header, interest, StreamContext, type StreamEnd } from './frame.js'
-export { maxAttributes, maxDepth } from './scanner.js'
+export { maxDepth } from './scanner.js'
+export { maxAttributes } from './start-tag.js'
 
 export interface Limits {
   /** Bytes of a whole first-level element, from the `<` of its start tag to the `>` of its end tag. */

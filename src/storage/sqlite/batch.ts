@@ -4,14 +4,22 @@ import type { Call, FromWorker, prepareVerbs } from './protocol.js'
 type Verb = (...args: unknown[]) => unknown
 type Outcome = Extract<FromWorker, { type: 'results' | 'refused' | 'failed' }>
 
-/** Returns the function that carries out a batch in one transaction. It never throws. */
-export function batchRunner(database: Database, verbs: ReturnType<typeof prepareVerbs>): (calls: Call[]) => Outcome {
+/** The process is exiting: the batch is given up. */
+class Interrupted extends Error {}
+
+/** Returns the function that carries out a batch in one transaction. It never throws. A batch is given up once `isStopping`. */
+export function batchRunner(
+  database: Database,
+  verbs: ReturnType<typeof prepareVerbs>,
+  isStopping = () => false,
+): (calls: Call[]) => Outcome {
   // The casts: `Request` has checked the arguments against the verb in the other thread.
   const reads = new Map(Object.entries(verbs.reads) as [string, Verb][])
   const writes = new Map(Object.entries(verbs.writes) as [string, Verb][])
 
   const perform = ([verb, ...args]: Call): unknown => {
     const action = reads.get(verb) ?? writes.get(verb)
+    if (isStopping()) throw new Interrupted('the process is exiting')
     if (action === undefined) throw new Error(`the store has no verb ${verb}`)
     return action(...args)
   }
@@ -67,6 +75,7 @@ const messageOf = (error: unknown) => (error instanceof Error ? error.message : 
  * other error of the file (SQLITE_IOERR, SQLITE_CORRUPT ...) nothing that SQLite says can be trusted until it is opened again.
  */
 function diskTrouble(error: unknown): 'refused' | 'failed' | undefined {
+  if (error instanceof Interrupted) return 'failed'
   const code = error instanceof Error && 'code' in error ? String(error.code) : ''
   if (/^SQLITE_(FULL|BUSY|LOCKED)/.test(code)) return 'refused'
   if (/^SQLITE_(IOERR|CORRUPT|NOTADB|CANTOPEN|READONLY|NOMEM|PROTOCOL|AUTH|PERM|INTERNAL)/.test(code)) return 'failed'

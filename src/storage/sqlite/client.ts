@@ -22,7 +22,7 @@ interface Pending {
 const BATCH = 1_000
 /** Batches with the worker at once: one in work and one ready, so that it never waits for us. The rest gathers here. */
 const IN_FLIGHT = 2
-/** How long `process.exit` waits for the batch in work, in milliseconds. */
+/** How long `process.exit` waits for the call in work, in milliseconds. */
 const EXIT_MS = 3_000
 
 // Under vitest this file runs as TypeScript, from src/; a worker cannot, so it is taken from dist/.

@@ -2,7 +2,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { batchRunner } from './batch.js'
 import { type Database, openDatabase } from './database.js'
 import { type FromWorker, prepareVerbs, type ToWorker, type WorkerOptions } from './protocol.js'
-import { rest, unlessStopped } from './standstill.js'
+import { isStopping, rest, unlessStopped } from './standstill.js'
 
 /*
  * The worker thread that owns the database. It runs compiled, from dist/: Node 20 cannot start a .ts worker.
@@ -23,7 +23,7 @@ try {
 rest(options.standstill)
 
 function serve(database: Database): void {
-  const run = batchRunner(database, prepareVerbs(database))
+  const run = batchRunner(database, prepareVerbs(database), () => isStopping(options.standstill))
   const hear = (message: ToWorker) => {
     switch (message.type) {
       case 'batch':
