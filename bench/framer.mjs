@@ -1,5 +1,7 @@
 // What reading, forwarding and building trees costs, in µs of CPU time per stanza. Run `npm run build` first.
 
+import { Jid } from '../dist/protocols/jid.js'
+import { Stanza } from '../dist/protocols/stanza/stanza.js'
 import { Framer } from '../dist/protocols/xml/framer.js'
 import { splice } from '../dist/protocols/xml/splice.js'
 import { buildElement } from '../dist/protocols/xml/tree.js'
@@ -18,7 +20,8 @@ const message =
 const presence =
   "<presence id='p1'><show>away</show><status>%</status><c xmlns='http://jabber.org/protocol/caps' hash='sha-1' " +
   "node='https://client.example/caps' ver='QgayPKawpkPSDYmwT/WM94uAlu0='/></presence>"
-const item = i => `<item jid='contact${i}@montague.example' name='Contact number ${i}' subscription='both'><group>Friends</group></item>`
+const item = i =>
+  `<item jid='contact${i}@montague.example' name='Contact number ${i}' subscription='both'><group>Friends</group></item>`
 const roster = `<iq type='result' id='r1'><query xmlns='jabber:iq:roster' ver='ver7'>${Array.from({ length: 100 }, (_, i) => item(100 + i)).join('')}</query></iq>`
 
 const samples = {
@@ -30,7 +33,8 @@ const samples = {
   [`roster ${roster.length} B`]: roster,
 }
 
-const header = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='x' version='1.0'>"
+const header =
+  "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='x' version='1.0'>"
 
 function opened() {
   const framer = new Framer({ element: 8_000_000 })
@@ -40,8 +44,17 @@ function opened() {
 }
 
 const slab = Buffer.alloc(65_536)
+const romeo = Jid.parse('romeo@montague.example/orchard')
 const envelope = { from: 'romeo@montague.example/orchard' }
 let sink = 0
+
+// The yardstick: the machine's own pace, as one look at each byte of 306.
+const letters = Buffer.alloc(306, 'a')
+function yardstick() {
+  let or = 0
+  for (let i = 0; i < letters.length; i++) or |= letters[i]
+  sink += or
+}
 
 const work = {
   frame(framer, chunk) {
@@ -54,6 +67,14 @@ const work = {
     const frame = framer.next()
     sink += frame.to?.length ?? 0
     sink += splice(frame, envelope, slab, 0)
+    framer.next()
+  },
+  'frame, stanza, encode'(framer, chunk) {
+    framer.feed(chunk)
+    const stanza = Stanza.fromFrame(framer.next(), romeo)
+    sink += stanza.toText?.length ?? 0
+    sink += stanza.encodedLength()
+    sink += stanza.encode(slab, 0)
     framer.next()
   },
   'frame, in two halves'(framer, chunk) {
@@ -86,6 +107,7 @@ function measure(run, chunk) {
   return median(costs)
 }
 
+console.log(`yardstick ${measure(yardstick, letters).toFixed(2)}`)
 for (const [name, text] of Object.entries(samples)) {
   const chunk = Buffer.from(text)
   const cells = Object.entries(work).map(([task, run]) => {

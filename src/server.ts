@@ -489,7 +489,12 @@ async function c2sServices(
     newResource: () => `${randomBytes(8).toString('hex')}${clock.wall()}`,
     features: (host, isAuthenticated) => running.streamFeatures(host, { isAuthenticated }),
     offerIq: (host, iq, peer) => running.answerUnauthenticated(iq, host, peer.address),
-    open: session => openSession(routing, session),
+    open(session) {
+      // Its presence comes next and needs the roster; whoever needs it then is told what went wrong.
+      const roster = routing.rosters.get(session.jid.bare)
+      if (roster instanceof Promise) roster.catch(() => undefined)
+      openSession(routing, session)
+    },
     leave: (session, status) => closeSession(routing, session, status),
     route: (session, stanza) => handleClientStanza(routing, session, stanza),
     reroute: (session, stanza) => reroute(routing, session, stanza),

@@ -590,7 +590,8 @@ function withoutDelay(stanza: Stanza): Stanza {
   const element = new Element(stanza.element.name, stanza.element.attrs)
   for (const child of stanza.element.children) {
     const isDelay = child instanceof Element && (child.is('delay', NS.delay) || child.is('x', NS.legacyDelay))
-    if (!isDelay) element.cnode(child)
+    // Not `cnode`, which would take the child from the tree that others share.
+    if (!isDelay) element.children.push(child)
   }
   return Stanza.fromElement(element)
 }

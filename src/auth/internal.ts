@@ -48,6 +48,7 @@ export function internalAccounts({ accounts, host, config, derivations, secret, 
   /** Checking a password takes as long for a name that does not exist. */
   const decoy = (user: string): Credentials => ({
     scram: Object.fromEntries(hashes.map(hash => [hash, fakeScramKeys(secret, hash, user, iterations)])),
+    ...(format === 'plain' && { password: secret.toString('hex') }),
   })
 
   /** Forgets what is known of the name while it changes: an answer that is on its way may be older than the change. */

@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache'
 import { z } from 'zod'
 import { rule } from '../config/primitives.js'
 import { StanzaError } from '../protocols/errors.js'
@@ -15,6 +16,8 @@ const defaultLimit = 100
 const pageSize = 8
 /** Milliseconds between two looks whether the client has taken them. */
 const paceMs = 100
+/** Accounts of which it is remembered that nothing waits for them. */
+const rememberedEmpty = 50_000
 
 export const offline = defineModule({
   name: 'mod_offline',
@@ -37,6 +40,7 @@ export const offline = defineModule({
     server.onStop(
       server.hooks.undeliverable.transform({ kinds: ['message'] }, (stanza, account) => keeper.keep(stanza, account)),
     )
+    server.onStop(server.hooks.sessionOpened.observe(session => keeper.lookAhead(session)))
     server.onStop(server.hooks.becameAvailable.observe(session => keeper.handOver(session)))
   },
 })
@@ -46,6 +50,9 @@ class OfflineMessages {
   readonly #rule: string
   /** Hand-overs under way, by account: two resources that come at the same time share one. */
   readonly #running = new Map<string, Promise<void>>()
+  readonly #empty = new LRUCache<string, true>({ max: rememberedEmpty })
+  /** Messages that were to be stored so far: tells whether an answer of the store may be out of date. */
+  #kept = 0
 
   constructor(server: ModuleServer, rule: string) {
     this.#server = server
@@ -63,11 +70,22 @@ class OfflineMessages {
     }
   }
 
+  /** Asks whether anything waits while the client is still busy opening its session; most often nothing does. */
+  lookAhead({ jid }: Session): void {
+    if (this.#empty.has(jid.bareText)) return
+    this.#server.routing.inBackground(async () => {
+      const before = this.#kept
+      const count = await this.#server.store.offline.count(jid.local, this.#server.host)
+      if (count === 0 && before === this.#kept) this.#empty.set(jid.bareText, true)
+    })
+  }
+
   /**
    * Gives the session what waits, in order; what was handed over is removed. In the background: neither the client, which
    * has to take it meanwhile, nor a sender waits for that.
    */
   handOver(session: Session): void {
+    if (this.#empty.has(session.jid.bareText)) return
     this.#server.routing.inBackground(() => this.#inTurn(session))
   }
 
@@ -88,6 +106,8 @@ class OfflineMessages {
   async #store(stanza: Stanza, account: Jid): Promise<Transformed> {
     const { store, clock, host, routing } = this.#server
     const at = clock.wall()
+    this.#kept += 1
+    this.#empty.delete(account.bareText)
     const xml = stamped(stanza, host, at).toString()
     const stored = await store.offline.add(account.local, host, xml, at, this.#limit(account))
     if (stored === 'full') throw new StanzaError('service-unavailable', 'too many messages wait for this account')
@@ -101,7 +121,9 @@ class OfflineMessages {
     const { store, routing, host } = this.#server
     const user = session.jid.local
     for (;;) {
+      const before = this.#kept
       const page = await store.offline.page(user, host, { after: 0, limit: pageSize })
+      if (page.length === 0 && before === this.#kept) this.#empty.set(session.jid.bareText, true)
       let last = 0
       for (const { id, xml } of page) {
         if (!takesMessages(session) || !routing.deliver(session, Stanza.parse(xml))) break

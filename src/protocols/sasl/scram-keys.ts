@@ -90,18 +90,23 @@ export async function credentialsFor(password: string, options: CredentialOption
   return options.format === 'plain' ? { scram, password } : { scram }
 }
 
-/** Whether the password is the one that the credentials were made from. Costs one key derivation, right or wrong. */
+/**
+ * Whether the password is the one that the credentials were made from. Costs one key derivation, right or wrong, unless the
+ * password itself is stored.
+ */
 export async function verifyPassword(password: string, credentials: Credentials): Promise<boolean> {
   try {
+    if (credentials.password !== undefined) {
+      const [given, stored] = await Promise.all([preparePassword(password), preparePassword(credentials.password)])
+      return isSame(digest('sha256', given), digest('sha256', stored)) // hashed so that the lengths do not show
+    }
     for (const hash of ['sha256', 'sha512', 'sha384', 'sha224', 'sha'] as const) {
       const known = credentials.scram[hash]
       if (known === undefined) continue
       const derived = await deriveScramKeys(password, hash, known.salt, known.iterations)
       return isSame(derived.storedKey, known.storedKey)
     }
-    if (credentials.password === undefined) return false
-    const [given, stored] = await Promise.all([preparePassword(password), preparePassword(credentials.password)])
-    return isSame(digest('sha256', given), digest('sha256', stored)) // hashed so that the lengths do not show
+    return false
   } catch (error) {
     if (error instanceof UnusablePassword) return false
     throw error
