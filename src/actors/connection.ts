@@ -5,6 +5,7 @@
  */
 
 import type { Socket } from 'node:net'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Element } from 'ltx'
 import type { Login, LoginFacts } from '../auth/login.js'
 import type { Counters } from '../observability/counters.js'
@@ -509,7 +510,11 @@ export class Connection extends Actor<ConnectionMessage> implements Session, Tra
     this.count(error, reason)
     if (this.isBound) {
       this.services.leave(this, error?.text)
-      for (const stanza of stanzas) if (stanza instanceof Stanza) await this.services.reroute(this, stanza)
+      for (const stanza of stanzas) {
+        if (stanza instanceof Stanza) await this.services.reroute(this, stanza)
+        // Whoever takes it has a limit too, and gets its turn before the next.
+        await nextTurn()
+      }
     }
     // At a shutdown the process waits for the last words to be on their way.
     if (reason === 'shutdown') await this.transport.finished()

@@ -50,7 +50,7 @@ describe('max_fsm_queue (§1.10)', () => {
   it('has what could not be delivered kept for the next session, in order', async () => {
     const { server, send } = await stuckReader({ listener: { max_fsm_queue: 10 } })
     await send(0, 11)
-    await eventually(() => !isOnline(server, 'juliet@localhost/stuck'))
+    while ((await server.internals.store.offline.count('juliet', 'localhost')) < 11);
     const again = await session(server, 'juliet', { resource: 'again' })
     await again.send('<presence/>')
     const came = await bodies(again, 11)
@@ -66,6 +66,14 @@ describe('max_fsm_queue (§1.10)', () => {
     await send(0, 11, 'juliet@localhost/stuck')
     expect((await bodies(other, 11)).map(Number).sort((a, b) => a - b)).toEqual([...Array(11).keys()])
     await other.receivesNothing('<message/>')
+  })
+
+  it('has it brought there one by one: the other resource may have a shorter queue', async () => {
+    const { server, send } = await stuckReader({ listeners: [{ max_fsm_queue: 40 }, { max_fsm_queue: 3 }] })
+    const other = await session({ port: server.addresses[1]!.port }, 'juliet', { resource: 'other', priority: 1 })
+    await send(0, 41, 'juliet@localhost/stuck')
+    expect((await bodies(other, 41)).map(Number).sort((a, b) => a - b)).toEqual([...Array(41).keys()])
+    await other.settled()
   })
 
   it('gives a message to all resources of a priority once, also when one of them ends', async () => {
