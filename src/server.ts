@@ -413,6 +413,7 @@ function listen(
     const binding: Binding = {
       address: addressOf(listener),
       port: listener.port,
+      wasBound: false,
       ...socket,
       onBound({ address, port }) {
         emit('listener.bound', { listener: name, address, port })

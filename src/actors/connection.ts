@@ -28,6 +28,8 @@ import { Actor, type ActorInit, type StopReason } from './runtime/index.js'
 
 /** Bytes of one element before login; no option lifts it. spec/listeners.md §1.9 */
 const ELEMENT_BEFORE_LOGIN = 10_000
+/** Elements before the session; no option lifts it. DESIGN §10 */
+const ELEMENTS_BEFORE_SESSION = 100
 /** From accept to session, in milliseconds; no option lifts it. spec/listeners.md §1.3 */
 const LOGIN_MS = 120_000
 /** For the TLS handshake, in milliseconds. spec/listeners.md §1.6.4 */
@@ -117,6 +119,7 @@ export class Connection extends Actor<ConnectionMessage> implements Session, Tra
   private isHeld = false
   /** Of the stanzas in the mailbox. */
   private waitingBytes = 0
+  private elementsBefore = 0
   private stanzasIn = 0
   private stanzasOut = 0
 
@@ -305,7 +308,11 @@ export class Connection extends Actor<ConnectionMessage> implements Session, Tra
     if (item === undefined) return 'nothing'
     switch (item.kind) {
       case 'frame':
-        return this.isBound ? this.stanza(item) : this.negotiate({ type: 'received', element: buildElement(item) })
+        if (this.isBound) return this.stanza(item)
+        if (++this.elementsBefore > ELEMENTS_BEFORE_SESSION) {
+          return this.negotiate({ type: 'broken', error: new StreamError('policy-violation', 'too much before login') })
+        }
+        return this.negotiate({ type: 'received', element: buildElement(item) })
       case 'header':
         if (this.isBound) return this.part({ error: new StreamError('policy-violation') })
         return this.negotiate({ type: 'opened', header: item })

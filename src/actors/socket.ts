@@ -22,6 +22,7 @@ export interface Binding {
   readonly address: string
   /** 0 until the first bind when any port will do. */
   port: number
+  wasBound: boolean
   readonly backlog: number
   /** How often a port that is in use is tried again, and how far apart in milliseconds. spec/listeners.md §1.2 */
   readonly retries: { readonly count: number; readonly everyMs: number }
@@ -83,6 +84,8 @@ export class SocketActor extends Actor<SocketMessage> {
     if (this.isListening) throw error
     this.attempts++
     if (error.code !== 'EADDRINUSE' || this.attempts > this.binding.retries.count) {
+      // A port that was ours and is lost is a fault of the listener; one that never was is told to whoever starts.
+      if (this.binding.wasBound) throw error
       this.binding.onFailed(error)
       this.stop('failed')
       return
@@ -120,6 +123,7 @@ export class SocketActor extends Actor<SocketMessage> {
     if (address === null || address === undefined || typeof address === 'string') return
     this.isListening = true
     this.binding.port = address.port
+    this.binding.wasBound = true
     this.binding.onBound({ address: address.address, port: address.port })
   }
 }

@@ -120,6 +120,16 @@ describe('the ceilings that always hold (§1.9)', () => {
     await violates(dripping, tooBig)
   })
 
+  it('100 elements before the session: at it passes, one over ends the stream (DESIGN §10)', async () => {
+    const client = await clientOf(server())
+    await client.open()
+    await client.send('<presence/>'.repeat(99))
+    await client.send("<iq type='get' id='last'><query xmlns='urn:x'/></iq>")
+    await client.receives("<iq id='last' type='error'/>")
+    await client.send('<presence/>')
+    await violates(client, 'too much before login')
+  })
+
   it('10 000 bytes no more once the client has logged in, bound or not', async () => {
     const client = await beforeLogin()
     await client.authenticate('PLAIN', 'romeo', PASSWORD)

@@ -166,6 +166,7 @@ describe('a fault of the socket actor', () => {
     let opened: Listening | undefined
     const binding: Binding = {
       address: '127.0.0.1',
+      wasBound: false,
       port: 0,
       backlog: 1,
       retries: { count: 0, everyMs: 100 },
