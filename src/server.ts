@@ -586,7 +586,10 @@ function tellFault({ path, error, action }: FaultEvent, counters: Counters, emit
   const where = path ?? 'runtime'
   counters.actorFaults++
   emit('actor.faulted', { path: where, ...thrown(error) })
-  if (action === 'restart') counters.actorRestarts++
+  if (action === 'restart') {
+    counters.actorRestarts++
+    emit('actor.restarted', { path: where })
+  }
   if (action === 'escalate') emit('actor.escalated', { path: where, error: thrown(error).error })
 }
 

@@ -135,6 +135,7 @@ export class Connection extends Actor<ConnectionMessage> implements Session, Tra
     this.state = c2s.initial(false)
     services.counters.connectionsAccepted++
     services.counters.connectionsNow++
+    services.emit('connection.opened', { connection: init.name, ...peer })
   }
 
   get node(): string {

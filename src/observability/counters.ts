@@ -6,8 +6,6 @@
 /** Fresh counters, all zero; one object per server. */
 export const createCounters = () => ({
   connectionsAccepted: 0,
-  /** Ended before or by the acceptor: limits, a bad PROXY header, a drain. */
-  connectionsRefused: 0,
   connectionsNow: 0,
   sessionsOpened: 0,
   sessionsReplaced: 0,
@@ -18,8 +16,6 @@ export const createCounters = () => ({
   bytesOut: 0,
   stanzasIn: 0,
   stanzasOut: 0,
-  /** Stanzas answered with an error because they could go nowhere. */
-  stanzasUndeliverable: 0,
   streamErrors: 0,
   actorFaults: 0,
   actorRestarts: 0,

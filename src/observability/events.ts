@@ -69,12 +69,11 @@ export const catalogue = {
   'session.lingering': event<{ jid: string; ms: number }>('warning', 'a replaced session does not end'),
 
   'actor.faulted': event<{ path: string; error: string; stack?: string }>('error', 'actor faulted'),
-  'actor.restarted': event<{ path: string; restarts: number }>('warning', 'actor restarted'),
+  'actor.restarted': event<{ path: string }>('warning', 'actor restarted'),
   'actor.escalated': event<{ path: string; error: string }>('critical', 'actor gave up, its parent decides'),
 
   'storage.failed': event<{ error: string }>('error', 'storage failed'),
   'storage.recovered': event<None>('notice', 'storage recovered'),
-  'storage.overloaded': event<{ waiting: number }>('warning', 'storage cannot keep up'),
 
   'control.failed': event<{ verb: string; error: string; stack?: string }>('error', 'control request failed'),
   'http.failed': event<{ request: string; method: string; path: string; error: string; stack?: string }>(
