@@ -37,8 +37,9 @@ const rows: Record<string, string[]> = {
 }
 const server = ['actors', 'actors/runtime', 'control', 'http', 'modules', ...(rows.actors ?? [])]
 Object.assign(rows, {
-  'server.ts': server,
-  'index.ts': ['server.ts', ...server],
+  composition: server,
+  'server.ts': ['composition', ...server],
+  'index.ts': ['server.ts', 'composition', ...server],
   'testing.ts': ['index.ts', 'server.ts', ...server],
   cli: ['index.ts', 'server.ts', ...server],
   'main.ts': ['cli', 'index.ts', 'server.ts', ...server],

@@ -1,0 +1,41 @@
+import type { Backlog } from '../actors/backlog.js'
+import type { Runtime } from '../actors/runtime/index.js'
+import type { Config } from '../config/root.js'
+import type { Clock } from '../observability/clock.js'
+import type { Counters } from '../observability/counters.js'
+import type { Emit, Events } from '../observability/events.js'
+
+export interface ServerOptions {
+  /** Make development certificates where the files that the configuration names are missing. */
+  readonly dev?: boolean
+  readonly events?: Events
+  readonly clock?: Clock
+  /** Keep everything in memory: `data_dir` is not touched, and there is no control socket. */
+  readonly inMemory?: boolean
+  /** Called once when the tree gave up: an actor failed more often than its supervisors allow. The server has stopped by then. */
+  readonly onFailed?: (error: Error) => void
+}
+
+export interface Address {
+  /** In the actor tree. */
+  readonly name: string
+  readonly protocol: 'c2s' | 'http'
+  readonly address: string
+  readonly port: number
+}
+
+/** Undone in the reverse order, each once, whether the start succeeded or not. */
+export type Undo = (undo: () => void | Promise<void>) => void
+
+/** What every step of the start works with. */
+export interface Base {
+  readonly config: Config
+  readonly options: ServerOptions
+  readonly clock: Clock
+  readonly emit: Emit
+  readonly counters: Counters
+  readonly runtime: Runtime
+  readonly backlog: Backlog
+  readonly onBug: (error: unknown) => void
+  readonly later: Undo
+}
