@@ -8,6 +8,8 @@ packages=(
   openssl          # keys and certificates in tests and benchmark
   python3-slixmpp  # interop: a client in Python, run by /usr/bin/python3
   go-sendxmpp      # interop: a client in Go
+  haproxy          # interop: a balancer that sends PROXY headers
+  sslscan          # interop: says what a TLS server negotiates
   profanity        # a client for the terminal, tried by hand (CONTRIBUTING.md)
   tmux             # to drive profanity by hand or by script
   prosody          # the benchmark's first peer; interop clients are debugged against it
@@ -15,7 +17,7 @@ packages=(
   lua-event        # Prosody's event back-ends
 )
 # Their services run as these users; the servers that tests and benchmark start themselves do not.
-service_users=(prosody ejabberd epmd)
+service_users=(prosody ejabberd epmd haproxy)
 
 if [ "${1-}" = --list ]; then
   printf '%s\n' "${packages[@]}"

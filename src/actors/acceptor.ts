@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import type { Peer } from '../transports/transport.js'
 import type { Connection } from './connection.js'
-import { Actor, type ActorInit, spawnActor } from './runtime/index.js'
+import { Actor, type ActorInit, type AnyActor, spawnActor } from './runtime/index.js'
 import { connection as connectionPolicy } from './supervision.js'
 
 /** How the connections of a listener are made and bounded. */
@@ -13,26 +13,69 @@ export interface ConnectionOptions {
   make(init: ActorInit, socket: Socket, peer: Peer): Connection
 }
 
-/** The acceptors of one listener, by turns. A stopped acceptor's place is empty until its successor takes it. */
-export class Admission {
-  private readonly places: (Actor<Socket> | undefined)[] = []
-  private turn = 0
+/** Sockets that may wait for a free acceptor; one more is destroyed. */
+export const MAX_WAITING = 10_000
 
-  take(place: number, acceptor: Actor<Socket>): void {
-    this.places[place] = acceptor
+/** An acceptor as the admission knows it. */
+interface Taker {
+  /** False when it takes nothing any more. */
+  tell(socket: Socket): boolean
+}
+
+/**
+ * The acceptors of one listener, by turns. A place is empty while its acceptor takes no sockets: after a stop until the
+ * successor comes, and while a PROXY header is read. Where all are empty, sockets wait.
+ */
+export class Admission {
+  private readonly places: (Taker | undefined)[] = []
+  private turn = 0
+  private readonly line = new Set<Socket>()
+  private isClosed = false
+  /** How many sockets were destroyed because too many waited. */
+  refused = 0
+
+  /** How many sockets wait for an acceptor. */
+  get waiting(): number {
+    return this.line.size
   }
 
-  leave(place: number, acceptor: Actor<Socket>): void {
+  /** Gives the acceptor its turns, beginning with at most so many of the sockets that wait. */
+  take(place: number, acceptor: Taker, most = Number.POSITIVE_INFINITY): void {
+    this.places[place] = acceptor
+    let admitted = 0
+    for (const socket of this.line) {
+      if (admitted === most) return
+      this.line.delete(socket)
+      // What ended meanwhile takes nobody's time.
+      if (socket.destroyed) continue
+      this.admit(socket)
+      admitted++
+    }
+  }
+
+  leave(place: number, acceptor: Taker): void {
     if (this.places[place] === acceptor) this.places[place] = undefined
   }
 
-  /** Hands a fresh socket to the next acceptor; destroys it when there is none. */
+  /** Hands a fresh socket to the next acceptor; keeps it until there is one, or destroys it when too many wait. */
   admit(socket: Socket): void {
     for (let tried = 0; tried < this.places.length; tried++) {
       this.turn = (this.turn + 1) % this.places.length
       if (this.places[this.turn]?.tell(socket)) return
     }
+    if (!this.isClosed && this.line.size < MAX_WAITING) {
+      this.line.add(socket)
+      return
+    }
+    this.refused++
     socket.destroy()
+  }
+
+  /** Destroys what waits, now and later. */
+  close(): void {
+    this.isClosed = true
+    for (const socket of this.line) socket.destroy()
+    this.line.clear()
   }
 }
 
@@ -60,18 +103,13 @@ export class Acceptor extends Actor<Socket> {
       socket.destroy()
       return
     }
-    const { make, mailboxLimit, hibernateAfter } = this.connections
     this.admitted++
-    spawnActor(this, init => make(init, socket, peer), {
-      name: `connection-${this.admitted}`,
-      policy: connectionPolicy,
-      hibernateAfter,
-      ...(mailboxLimit !== undefined && { mailboxLimit }),
-    })
+    spawnConnection(this, this.admitted, socket, peer, this.connections)
   }
 
   protected override stopped(): void {
     this.admission.leave(this.place, this)
+    for (const socket of this.unhandled().control) socket.destroy()
   }
 
   override inspected(): Record<string, number> {
@@ -79,7 +117,24 @@ export class Acceptor extends Actor<Socket> {
   }
 }
 
-function peerOf(socket: Socket): Peer | undefined {
+/** Spawns the connection that owns the socket from now on, the acceptor's `number`th. */
+export function spawnConnection(
+  acceptor: AnyActor,
+  number: number,
+  socket: Socket,
+  peer: Peer,
+  { make, mailboxLimit, hibernateAfter }: ConnectionOptions,
+): void {
+  spawnActor(acceptor, init => make(init, socket, peer), {
+    name: `connection-${number}`,
+    policy: connectionPolicy,
+    hibernateAfter,
+    ...(mailboxLimit !== undefined && { mailboxLimit }),
+  })
+}
+
+/** The other end of a socket; undefined when the socket is closed already. */
+export function peerOf(socket: Socket): Peer | undefined {
   const { remoteAddress, remotePort } = socket
   if (remoteAddress === undefined || remotePort === undefined) return undefined
   // An IPv6 socket shows IPv4 peers in mapped form.

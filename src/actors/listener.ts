@@ -1,7 +1,6 @@
-import type { Socket } from 'node:net'
 import type { Clock } from '../observability/clock.js'
 import { Admission } from './acceptor.js'
-import { Actor, type ActorInit, spawnActor } from './runtime/index.js'
+import { Actor, type ActorInit, type AnyActor, spawnActor } from './runtime/index.js'
 import { type Binding, SocketActor } from './socket.js'
 import { longLived } from './supervision.js'
 
@@ -9,12 +8,14 @@ export interface ListenerOptions {
   readonly binding: Binding
   /** Acceptor actors, which share the connections. `num_acceptors` */
   readonly acceptors: number
-  makeAcceptor(init: ActorInit, admission: Admission, place: number): Actor<Socket>
+  makeAcceptor(init: ActorInit, admission: Admission, place: number): AnyActor
   readonly clock: Clock
 }
 
 /** Supervises a port and the acceptors behind it. */
 export class Listener extends Actor<never> {
+  private readonly admission = new Admission()
+
   constructor(
     init: ActorInit,
     private readonly options: ListenerOptions,
@@ -24,7 +25,7 @@ export class Listener extends Actor<never> {
 
   protected override started(): void {
     const { acceptors, binding, clock, makeAcceptor } = this.options
-    const admission = new Admission()
+    const { admission } = this
     for (let place = 0; place < acceptors; place++) {
       spawnActor(this, init => makeAcceptor(init, admission, place), { name: `acceptor-${place}`, policy: longLived })
     }
@@ -32,6 +33,15 @@ export class Listener extends Actor<never> {
   }
 
   protected override receive(): void {}
+
+  protected override stopped(): void {
+    this.admission.close()
+  }
+
+  override inspected(): Record<string, number> {
+    const { waiting, refused } = this.admission
+    return { waiting, refused }
+  }
 }
 
 /** The name of a listener in the tree, of the characters that nact allows. DESIGN §2 */

@@ -1,4 +1,6 @@
-import { createServer, type Server } from 'node:net'
+import { createSocket } from 'node:dgram'
+import type { EventEmitter } from 'node:events'
+import { type AddressInfo, createServer, isIPv6, type Server } from 'node:net'
 import type { Clock } from '../observability/clock.js'
 import type { Admission } from './acceptor.js'
 import { Actor, type ActorInit } from './runtime/index.js'
@@ -12,7 +14,9 @@ export interface BoundAddress {
 
 /** A server that can be bound, and how it ends. */
 export interface Listening {
-  readonly server: Server
+  /** Tells by `listening` and `error` what became of `listen`. */
+  readonly server: EventEmitter & { address(): AddressInfo | string | null }
+  listen(at: Pick<Binding, 'address' | 'port' | 'backlog'>): void
   /** Frees the port at once; resolves when what the server itself holds is gone. */
   close(): Promise<void>
 }
@@ -34,18 +38,39 @@ export interface Binding {
 }
 
 /** Accepts TCP connections for the acceptors, which own them from then on. */
-export function openTcp(admission: Admission): Listening {
+export function openTcp(admission: Admission): Listening & { readonly server: Server } {
   // Nothing is read before an acceptor has taken the connection.
   const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000, pauseOnConnect: true })
   server.on('connection', socket => admission.admit(socket))
   return {
     server,
+    listen: at => bindTcp(server, at),
     close() {
       // `close` waits for the connections to end, but the port is free at once.
       server.close()
       return new Promise(resolve => setImmediate(resolve))
     },
   }
+}
+
+/** `Listening.listen` of a TCP server. */
+export function bindTcp(server: Server, { address, port, backlog }: Parameters<Listening['listen']>[0]): void {
+  server.listen({ host: address, port, backlog, ipv6Only: false })
+}
+
+/** Takes datagrams and drops them: there is no XMPP over UDP. spec/listeners.md §1.2 */
+export function openUdp(address: string, onDropped: () => void): Listening {
+  const server = createSocket(isIPv6(address) ? 'udp6' : 'udp4')
+  let isClosed = false
+  const close = () => {
+    if (!isClosed) server.close()
+    isClosed = true
+    return Promise.resolve()
+  }
+  server.on('message', onDropped)
+  // Whoever fails to bind it opens another one.
+  server.on('error', close)
+  return { server, listen: at => void server.bind(at.port, at.address), close }
 }
 
 export type SocketMessage = { readonly from: Listening } & (
@@ -108,18 +133,17 @@ export class SocketActor extends Actor<SocketMessage> {
   }
 
   private listen(): void {
-    const { address, port, backlog } = this.binding
     const from = this.binding.open(this.admission)
     const { server } = from
     this.listening = from
     server.on('listening', () => this.tell({ from, type: 'bound' }))
     server.on('error', (error: NodeJS.ErrnoException) => this.tell({ from, type: 'failed', error }))
-    server.listen({ host: address, port, backlog, ipv6Only: false })
+    from.listen(this.binding)
   }
 
   private bound(): void {
     const address = this.listening?.server.address()
-    // A TCP server has an AddressInfo, a closed one has none.
+    // A closed TCP server has none.
     if (address === null || address === undefined || typeof address === 'string') return
     this.isListening = true
     this.binding.port = address.port

@@ -34,11 +34,13 @@ const xmppOptions = {
   ...socketOptions,
   backlog: posint().default(100).meta({ description: "Length of the kernel's accept queue.", example: 1000 }),
   num_acceptors: posint().default(100).meta({
-    description: 'Acceptor actors of the listener, which share its connections; so many may be opening at once.',
+    description:
+      'Acceptor actors of the listener, which share its connections; with `proxy_protocol` each reads one header at a time.',
     example: 200,
   }),
   proxy_protocol: z.boolean().default(false).meta({
-    description: 'Each connection has to begin with a PROXY header, version 1 or 2. For use behind a balancer only.',
+    description:
+      'Each connection has to begin with a PROXY header, version 1 or 2, within a second. Whoever reaches the port may claim any address: bind it to the network of the balancer.',
     example: true,
   }),
   hibernate_after: nonneg().default(0).meta({

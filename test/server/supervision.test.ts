@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { Admission } from '../../src/actors/acceptor.js'
 import { createRuntime, spawnActor, stopTree } from '../../src/actors/runtime/index.js'
-import { type Binding, type Listening, openTcp, SocketActor } from '../../src/actors/socket.js'
+import { type Binding, openTcp, SocketActor } from '../../src/actors/socket.js'
 import { systemClock } from '../../src/observability/clock.js'
 import type { Server } from '../../src/server.js'
 import type { TestServer } from '../../src/testing.js'
@@ -163,7 +163,7 @@ describe('a fault of the socket actor', () => {
 
   it('may come before the port is bound: nothing is left listening', async () => {
     const runtime = createRuntime({ onFault: () => {} })
-    let opened: Listening | undefined
+    let opened: ReturnType<typeof openTcp> | undefined
     const binding: Binding = {
       address: '127.0.0.1',
       wasBound: false,
