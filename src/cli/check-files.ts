@@ -1,9 +1,9 @@
-import { access, constants, readFile } from 'node:fs/promises'
-import { createSecureContext } from 'node:tls'
+import { access, constants } from 'node:fs/promises'
 import type { Finding } from '../config/problem.js'
 import type { Config } from '../config/root.js'
 import type { Path } from '../config/schema.js'
 import { type ServerTlsOptions, serverSecureContext, TlsOptionError } from '../tls/context.js'
+import { readAuthorities, readDhParameters, readRevocationLists } from '../tls/material.js'
 
 /*
  * What a configuration says about files: are they there, and do they hold what their option asks for? DESIGN §8
@@ -64,13 +64,10 @@ async function exists(file: string): Promise<boolean> {
 interface Material {
   path: Path
   file: string
-  kind: 'ca' | 'dhparam' | 'crl'
+  read(file: string): Promise<unknown>
 }
 
-const KINDS = { cacertfile: 'ca', dhfile: 'dhparam' } as const
-const WORDS = { ca: 'certificates of authorities', dhparam: 'Diffie-Hellman parameters', crl: 'a revocation list' }
-
-const LABELS = { ca: 'BEGIN CERTIFICATE', dhparam: 'DH PARAMETERS', crl: 'BEGIN X509 CRL' }
+const READERS = { cacertfile: readAuthorities, dhfile: readDhParameters } as const
 
 function materials(config: Config): Material[] {
   const { c2s, s2s, http } = config.listen
@@ -82,29 +79,26 @@ function materials(config: Config): Material[] {
   const single = tables.flatMap(({ tls, path }) =>
     (['cacertfile', 'dhfile'] as const).flatMap(key => {
       const file = tls?.[key]
-      return file === undefined ? [] : [{ path: [...path, key], file, kind: KINDS[key] }]
+      return file === undefined ? [] : [{ path: [...path, key], file, read: READERS[key] }]
     }),
   )
   const lists = c2s.flatMap(({ tls }, index) =>
     (tls?.crl_files ?? []).map((file, at) => ({
       path: ['listen', 'c2s', index, 'tls', 'crl_files', at],
       file,
-      kind: 'crl' as const,
+      read: readRevocationLists,
     })),
   )
   return [...single, ...lists]
 }
 
-async function materialFindings({ path, file, kind }: Material): Promise<Finding[]> {
+async function materialFindings({ path, file, read }: Material): Promise<Finding[]> {
   try {
-    const pem = await readFile(file)
-    // OpenSSL takes a file with nothing in it, and Node drops parameters that it cannot read, without a word.
-    if (!pem.includes(LABELS[kind])) throw new Error(`no ${LABELS[kind]} in it`)
-    createSecureContext({ [kind]: pem })
+    await read(file)
     return []
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
-    return [incorrect(path, file, `cannot be used as ${WORDS[kind]}: ${reason}`)]
+    if (!(error instanceof TlsOptionError)) throw error
+    return [incorrect(path, file, error.problem)]
   }
 }
 

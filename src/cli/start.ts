@@ -9,6 +9,7 @@ import { endpoint } from './status.js'
 /** What `start` needs of a server that runs. */
 export interface StartedServer {
   readonly addresses: readonly { name: string; protocol: string; address: string; port: number }[]
+  reloadCertificates(): Promise<void>
   /** Drains within `general.shutdown_timeout`. */
   stop(reason?: string): Promise<void>
 }
@@ -27,7 +28,7 @@ export interface StartOptions {
 
 /**
  * `meerkat start`: runs a server until SIGTERM or SIGINT, which drain it; a second one ends the process at once with exit code 1.
- * Resolves with the exit code. Rejects with what kept the server from starting.
+ * SIGHUP makes it read its certificates again. Resolves with the exit code. Rejects with what kept the server from starting.
  */
 export async function runStart(
   config: Config,
@@ -39,7 +40,8 @@ export async function runStart(
   const logger = createLogger({ format: config.general.log_format, stream: log })
   const events = createEvents({ level: config.general.loglevel, sinks: [logger.sink] })
   for (const { path, message } of options.notices) events.emit('config.notice', { path, text: message })
-  const stopAsked = stopSignal(events, output)
+  const stopAsked = stopSignal(output)
+  const reloadOf = reloadSignal()
   // Waiting for a signal keeps no process alive, and a server may have no listener.
   const alive = setInterval(() => undefined, 1_000_000)
   try {
@@ -49,6 +51,7 @@ export async function runStart(
     })
     failed.catch(() => undefined) // It may fail when nobody waits for it any more.
     const server = await startServer(config, { dev: options.dev, events, onFailed: fail })
+    reloadOf(server)
     announce(server, options.json, output)
     await server.stop(await Promise.race([stopAsked, failed]))
     return exitCode.good
@@ -59,8 +62,7 @@ export async function runStart(
 }
 
 /** Resolves with the name of the first signal that asks to stop, also one that comes while the server starts. */
-function stopSignal(events: Events, output: Output): Promise<string> {
-  process.on('SIGHUP', signal => events.emit('signal.ignored', { signal }))
+function stopSignal(output: Output): Promise<string> {
   return new Promise(resolve => {
     let isAsked = false
     const stop = (signal: NodeJS.Signals) => {
@@ -74,6 +76,20 @@ function stopSignal(events: Events, output: Output): Promise<string> {
     process.on('SIGTERM', stop)
     process.on('SIGINT', stop)
   })
+}
+
+/** Makes SIGHUP reload the certificates of the server that is handed in, also one that came while it started. */
+function reloadSignal(): (server: StartedServer) => void {
+  let server: StartedServer | undefined
+  let isAsked = false
+  process.on('SIGHUP', () => {
+    isAsked = true
+    void server?.reloadCertificates()
+  })
+  return started => {
+    server = started
+    if (isAsked) void server.reloadCertificates()
+  }
 }
 
 /** Scripts wait for the line that starts with `ready`; the time counts from the start of the process. */

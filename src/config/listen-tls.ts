@@ -13,14 +13,14 @@ const certfile = path().optional().meta({
   example: 'server.pem',
 })
 const cacertfile = path().optional().meta({
-  unset: 'the store of OpenSSL',
+  unset: 'the authorities that Node brings',
   description:
     'PEM file with the authorities that may sign certificates of peers. Means nothing without `verify_peer`.',
   example: 'ca.pem',
 })
 const dhfile = path().optional().meta({
-  unset: 'a built-in group',
-  description: 'PEM file with Diffie-Hellman parameters.',
+  unset: 'a group of the size that goes with the certificate',
+  description: 'PEM file with Diffie-Hellman parameters, for DHE suites.',
   example: 'dh.pem',
 })
 const keyfile = path()
@@ -29,10 +29,11 @@ const keyfile = path()
 const password = secret()
   .optional()
   .meta({ unset: 'none', description: 'Passphrase of the private key.', example: 'secret' })
-const verifyPeer = z
-  .boolean()
-  .default(false)
-  .meta({ description: 'Asks clients for a certificate and verifies it.', example: true })
+const verifyPeer = z.boolean().default(false).meta({
+  description:
+    'Asks clients for a certificate and verifies it. One that is good opens SASL EXTERNAL; none at all is no failure.',
+  example: true,
+})
 const verifyMode = z.enum(['peer', 'selfsigned_peer', 'none']).optional().meta({
   unset: 'peer',
   description:
@@ -53,7 +54,8 @@ const protocolOptions = z
   .optional()
   .meta({
     unset: '["no_sslv2", "no_sslv3", "no_tlsv1", "no_tlsv1_1"]',
-    description: 'OpenSSL options; replaces the default list as a whole. The historic names have no effect.',
+    description:
+      'OpenSSL options; replaces the default list as a whole, so that versions it does not exclude are on. Clients may resume sessions by ticket unless it has "no_ticket". The historic names, from "single_dh_use" on, have no effect.',
     example: ['no_tlsv1', 'no_tlsv1_1'],
   })
 const cipherString = nestring().meta({ syntax: 'an OpenSSL cipher list (non-empty string)' })
@@ -95,9 +97,9 @@ export const c2sTls = z
     protocol_options: protocolOptions,
     ciphers: z.union([cipherString, cipherTables]).optional().meta({
       syntax: 'an OpenSSL cipher list (string, for fast_tls) or an array of tables and suite names (for just_tls)',
-      unset: '"TLSv1.2:TLSv1.3" (fast_tls), all (just_tls)',
+      unset: '"TLSv1.2:TLSv1.3" and, for older versions, what those have (fast_tls), all (just_tls)',
       description:
-        'Suites that are negotiated. For just_tls an array; each member is the name of a suite or a table with `key_exchange`, `cipher`, `mac` and `prf`.',
+        'Suites that are negotiated. For fast_tls a list, which does not limit the suites of TLS 1.3 unless it names some ("TLS_..."); "TLSv1.3" alone means no older version. For just_tls an array; each member is the name of a suite or a table with `key_exchange`, `cipher`, `mac` and `prf`; without a suite of TLS 1.3 there is no TLS 1.3. Never served are suites without a certificate or encryption.',
       example: 'ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES256-GCM-SHA384',
     }),
     versions,
@@ -105,7 +107,7 @@ export const c2sTls = z
     disconnect_on_failure: z.boolean().optional().meta({
       unset: 'true',
       description:
-        'Ends the handshake when verification fails; false leaves the decision to authentication. Needs `verify_mode`.',
+        'Ends the connection when verification fails; false serves it as if it had no certificate. Needs `verify_mode`.',
       example: false,
     }),
     crl_files: z
@@ -113,7 +115,8 @@ export const c2sTls = z
       .optional()
       .meta({
         unset: 'none',
-        description: 'Revocation lists; every authority in a chain needs one in this list.',
+        description:
+          'PEM files with revocation lists. Every authority in a chain needs a list, or verification fails; a self-signed certificate, which has none, fails as well.',
         example: ['certs.crl'],
       }),
   })

@@ -5,6 +5,7 @@ import type { RuleFinding } from './rules.js'
 import type { Path } from './schema.js'
 import { closest } from './suggest.js'
 import { CIPHER_SUITES, opensslName, suiteOf } from './tls-names.js'
+import { fastTlsSettings, justTlsSettings, NoVersionError, type TlsSettings, tlsSettings } from './tls-settings.js'
 
 /*
  * Rules across the keys of a listener's `tls` table. spec/listeners.md §1.5, §1.6; spec/http-listener.md §2
@@ -38,12 +39,18 @@ export function c2sTlsFindings(tls: C2sTlsConfig, path: Path): RuleFinding[] {
       because: ['verify_mode', 'disconnect_on_failure', 'module'].map(key => [...path, key]),
     })
   }
-  return [...findings, ...foreignKeys(tls, path), ...c2sCipherFindings(tls, [...path, 'ciphers'])]
+  findings.push(...foreignKeys(tls, path), ...c2sCipherFindings(tls, [...path, 'ciphers']))
+  // What is wrong by itself needs no second finding.
+  if (findings.some(({ path: [...found] }) => NEGOTIATED.has(String(found[path.length])))) return findings
+  return [...findings, ...settingsFindings(() => tlsSettings(tls), tls, path)]
 }
 
 /** `[listen.http.tls]` at `path`. HT-3, HT-7 */
 export function httpTlsFindings(tls: HttpTlsConfig, path: Path): RuleFinding[] {
   const findings = (tls.ciphers ?? []).flatMap((member, index) => memberFindings(member, [...path, 'ciphers', index]))
+  if (findings.length === 0) {
+    findings.push(...settingsFindings(() => justTlsSettings(tls.ciphers, tls.versions), tls, path))
+  }
   const isVerified = tls.verify_peer && (tls.verify_mode ?? 'peer') === 'peer'
   if (isVerified && tls.cacertfile === undefined) {
     findings.push({
@@ -58,25 +65,50 @@ export function httpTlsFindings(tls: HttpTlsConfig, path: Path): RuleFinding[] {
 
 /** An OpenSSL cipher list at `path`. §1.6.2 */
 export function cipherListFindings(list: string, path: Path): RuleFinding[] {
-  // "TLSv1.3" names no suite of that list; alone it means TLS 1.3 only.
-  const rest = list.split(/[:, ]/).filter(token => token !== 'TLSv1.3' && token !== '')
+  if (isServed(fastTlsSettings(list))) return []
+  const suggestion = /[:, ]/.test(list) ? undefined : closest(list, opensslNames())
+  const hint = suggestion === undefined ? '' : `; did you mean "${suggestion}"?`
+  return [
+    {
+      path,
+      code: 'incorrect_value',
+      message: `found ${JSON.stringify(list)}; allowed: an OpenSSL cipher list that names a suite${hint}`,
+      value: list,
+      ...(suggestion === undefined ? {} : { suggestion }),
+    },
+  ]
+}
+
+/** Options that decide together what is negotiated. */
+const NEGOTIATED = new Set(['protocol_options', 'versions', 'ciphers'])
+
+/** Options that are right by themselves, and leave nothing to negotiate together. */
+function settingsFindings(
+  settings: () => TlsSettings,
+  tls: Pick<C2sTlsConfig, 'protocol_options' | 'versions' | 'ciphers'>,
+  path: Path,
+): RuleFinding[] {
+  const keys = (['protocol_options', 'versions', 'ciphers'] as const).filter(key => tls[key] !== undefined)
+  const because = keys.map(key => [...path, key])
+  const at = because[0]
+  if (at === undefined) return []
+  const finding = (message: string): RuleFinding[] => [{ path: at, code: 'incorrect_value', message, because }]
+  try {
+    return isServed(settings()) ? [] : finding('OpenSSL serves none of these suites')
+  } catch (error) {
+    if (!(error instanceof NoVersionError)) throw error
+    return finding(`no version of TLS is left that ${keys.join(' and ')} ${keys.length === 1 ? 'allows' : 'allow'}`)
+  }
+}
+
+/** False when OpenSSL has none of the suites; its own text says no more than that. */
+function isServed({ ciphers }: TlsSettings): boolean {
   try {
     // `ca: []` keeps Node from reading its list of authorities.
-    if (rest.length > 0) createSecureContext({ ciphers: rest.join(':'), ca: [] })
-    return []
+    createSecureContext({ ciphers, ca: [] })
+    return true
   } catch {
-    // OpenSSL throws for a list that names no suite; its own text says no more than that.
-    const suggestion = rest.length === 1 ? closest(rest[0]!, opensslNames()) : undefined
-    const hint = suggestion === undefined ? '' : `; did you mean "${suggestion}"?`
-    return [
-      {
-        path,
-        code: 'incorrect_value',
-        message: `found ${JSON.stringify(list)}; allowed: an OpenSSL cipher list that names a suite${hint}`,
-        value: list,
-        ...(suggestion === undefined ? {} : { suggestion }),
-      },
-    ]
+    return false
   }
 }
 

@@ -1,5 +1,6 @@
 import { createHash, type X509Certificate } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
+import { children, type DerElement, readElement } from './der.js'
 
 /*
  * Channel-binding data of a TLS connection, as its server sees it. spec/listeners.md §3.1.5
@@ -8,11 +9,22 @@ import type { TLSSocket } from 'node:tls'
 /** The types that a connection can have, best first. */
 export type ChannelBindings = Map<'tls-exporter' | 'tls-server-end-point', Buffer>
 
-/** What both ends of this connection can prove to each other, by type; `certificate` is the one the server sent. */
-export function channelBindings(socket: TLSSocket, certificate: X509Certificate): ChannelBindings {
+const sent = Symbol('certificate')
+type KnowingSocket = TLSSocket & { [sent]?: X509Certificate }
+
+/** Says which certificate the server sends by this socket. Node can tell, too, but copies it each time it is asked. */
+export function sends(socket: KnowingSocket, certificate: X509Certificate): void {
+  socket[sent] = certificate
+}
+
+/**
+ * What both ends of this connection can prove to each other, by type. `certificate` is for a socket of which nobody said
+ * which one it sends.
+ */
+export function channelBindings(socket: KnowingSocket, certificate: X509Certificate): ChannelBindings {
   const bindings: ChannelBindings = new Map()
   if (socket.getProtocol() === 'TLSv1.3') bindings.set('tls-exporter', tlsExporter(socket))
-  const endPoint = tlsServerEndPoint(certificate)
+  const endPoint = tlsServerEndPoint(socket[sent] ?? certificate)
   if (endPoint !== undefined) bindings.set('tls-server-end-point', endPoint)
   return bindings
 }
@@ -70,29 +82,4 @@ function pssHash(parameters: DerElement | undefined): string | undefined {
   if (hashAlgorithm === undefined) return 'sha256'
   const [oid] = children(readElement(hashAlgorithm.content).content)
   return hashes[oid?.content.toString('hex') ?? '']
-}
-
-interface DerElement {
-  tag: number
-  content: Buffer
-  rest: Buffer
-}
-
-/** The first DER element of the bytes. OpenSSL has parsed them before, so lengths are right and tags have one byte. */
-function readElement(der: Buffer): DerElement {
-  const short = der[1] ?? 0
-  const lengthBytes = short < 0x80 ? 0 : short & 0x7f
-  const start = 2 + lengthBytes
-  const end = start + (lengthBytes === 0 ? short : der.readUIntBE(2, lengthBytes))
-  return { tag: der[0] ?? 0, content: der.subarray(start, end), rest: der.subarray(end) }
-}
-
-function children(content: Buffer): DerElement[] {
-  const elements: DerElement[] = []
-  for (let rest = content; rest.length > 0; ) {
-    const element = readElement(rest)
-    elements.push(element)
-    rest = element.rest
-  }
-  return elements
 }

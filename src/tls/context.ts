@@ -1,30 +1,9 @@
-import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
+import { constants, createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls'
+import { blocksOf, readPem, reason, type ServerTlsOptions, TlsOptionError } from './files.js'
+import { readAuthorities, readDhParameters, readRevocationLists } from './material.js'
 
-/** The options of a listener's `tls` table that say what the server shows of itself. spec/listeners.md §1.5 */
-export interface ServerTlsOptions {
-  /** PEM: the certificate, then its chain; and the private key, unless `keyfile` names it. */
-  certfile: string
-  /** PEM: the private key. */
-  keyfile?: string | undefined
-  /** Of an encrypted private key. */
-  password?: string | undefined
-}
-
-/** Says which option of a `tls` table is wrong, and how. */
-export class TlsOptionError extends Error {
-  override name = 'TlsOptionError'
-  constructor(
-    readonly option: keyof ServerTlsOptions,
-    /** The file that the option names. */
-    readonly file: string,
-    readonly problem: string,
-    options?: ErrorOptions,
-  ) {
-    super(`${option}: ${file}: ${problem}`, options)
-  }
-}
+export { type ServerTlsOptions, TlsOptionError } from './files.js'
 
 export interface ServerIdentity {
   /** What the server sends: its own certificate first, then the chain. */
@@ -40,8 +19,9 @@ export interface ServerSecureContext extends ServerIdentity {
 }
 
 /**
- * Reads the certificate and its key and makes Node's TLS context of them: TLS 1.2 and newer, DHE served, the client's
- * order of ciphers. `overrides` are laid over these defaults.
+ * Reads the files and makes Node's TLS context of them: TLS 1.2 and newer, DHE served, the client's order of ciphers, no
+ * renegotiation. `overrides` are laid over these defaults. Connections that share the context share the key of its
+ * session tickets.
  * @throws TlsOptionError for a file that is missing, unreadable or not what its option asks for
  */
 export async function serverSecureContext(
@@ -52,9 +32,11 @@ export async function serverSecureContext(
   const { certificates, key } = identity
   const settings: SecureContextOptions = {
     minVersion: 'TLSv1.2',
-    dhparam: 'auto', // without it Node cannot serve DHE
     honorCipherOrder: false,
+    ...(await readMaterial(options)),
     ...overrides,
+    // Who a client is would have to be looked at again after each one.
+    secureOptions: (overrides.secureOptions ?? 0) | constants.SSL_OP_NO_RENEGOTIATION,
     cert: certificates.map(String).join('\n'),
     key: key.export({ type: 'pkcs8', format: 'pem' }),
   }
@@ -66,18 +48,29 @@ export async function serverSecureContext(
   }
 }
 
+async function readMaterial({ cacertfile, dhfile, crl_files }: ServerTlsOptions): Promise<SecureContextOptions> {
+  const crl: string[] = []
+  for (const file of crl_files ?? []) crl.push(...(await readRevocationLists(file)))
+  return {
+    // 'auto': without it Node cannot serve DHE
+    dhparam: dhfile === undefined ? 'auto' : await readDhParameters(dhfile),
+    ...(cacertfile === undefined ? {} : { ca: await readAuthorities(cacertfile) }),
+    ...(crl.length === 0 ? {} : { crl }),
+  }
+}
+
 /**
  * The certificate, chain and key that the options name.
  * @throws TlsOptionError
  */
 export async function readServerIdentity(options: ServerTlsOptions): Promise<ServerIdentity> {
-  const pem = await read('certfile', options.certfile)
+  const pem = await readPem('certfile', options.certfile)
   const [certificate, ...chain] = readCertificates(pem, options.certfile)
   if (certificate === undefined) throw new TlsOptionError('certfile', options.certfile, 'holds no PEM certificate')
   const key =
     options.keyfile === undefined
       ? readKey('certfile', options.certfile, pem, options.password)
-      : readKey('keyfile', options.keyfile, await read('keyfile', options.keyfile), options.password)
+      : readKey('keyfile', options.keyfile, await readPem('keyfile', options.keyfile), options.password)
   if (!certificate.checkPrivateKey(key)) {
     const [option, file] =
       options.keyfile === undefined
@@ -88,34 +81,10 @@ export async function readServerIdentity(options: ServerTlsOptions): Promise<Ser
   return { certificates: [certificate, ...chain], key }
 }
 
-async function read(option: 'certfile' | 'keyfile', file: string): Promise<string> {
-  try {
-    return await readFile(file, 'utf8')
-  } catch (cause) {
-    throw new TlsOptionError(option, file, unreadable(cause), { cause })
-  }
-}
-
-function unreadable(cause: unknown): string {
-  switch (cause instanceof Error && 'code' in cause ? cause.code : undefined) {
-    case 'ENOENT':
-      return 'there is no such file'
-    case 'EACCES':
-      return 'may not be read'
-    case 'EISDIR':
-      return 'is a folder'
-    default:
-      return `cannot be read: ${reason(cause)}`
-  }
-}
-
-const reason = (cause: unknown) => (cause instanceof Error ? cause.message : String(cause))
-
-const certificateBlock = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g
 const keyBlock = /-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----[\s\S]*?-----END (?:[A-Z]+ )*PRIVATE KEY-----/
 
 function readCertificates(pem: string, file: string): X509Certificate[] {
-  return (pem.match(certificateBlock) ?? []).map((block, i) => {
+  return blocksOf(pem, 'CERTIFICATE').map((block, i) => {
     try {
       return new X509Certificate(block)
     } catch (cause) {

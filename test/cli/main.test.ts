@@ -11,6 +11,7 @@ import { configFile } from '../../src/cli/args.js'
 /* What the built command does, as a shell sees it. */
 
 const main = new URL('../../dist/main.js', import.meta.url).pathname
+const certfile = new URL('../support/certificates/rsa.pem', import.meta.url).pathname
 
 let folder: string
 let children: ChildProcess[]
@@ -41,7 +42,7 @@ function meerkat(args: string[], env: NodeJS.ProcessEnv = {}) {
 }
 
 /** Writes a configuration that listens on loopback, any port. */
-function configuration({ name = 'meerkat.toml', port = 0, general = '' } = {}): string {
+function configuration({ name = 'meerkat.toml', port = 0, general = '', c2s = '' } = {}): string {
   const file = join(folder, name)
   const text = `[general]
 hosts = ["localhost"]
@@ -50,6 +51,7 @@ ${general}
 ip_address = "127.0.0.1"
 port = ${port}
 num_acceptors = 1
+${c2s}
 [[listen.http]]
 ip_address = "127.0.0.1"
 port = 0
@@ -191,17 +193,20 @@ describe('start', () => {
     expect(await server.exit).toBe(0)
   })
 
-  it('logs to stderr in the form of the configuration, and goes on after SIGHUP', async () => {
+  it('logs to stderr in the form of the configuration, and reads its certificates again after SIGHUP', async () => {
     const server = run([
       main,
       'start',
       '--config',
-      configuration({ general: 'loglevel = "all"\nlog_format = "logfmt"' }),
+      configuration({
+        general: 'loglevel = "all"\nlog_format = "logfmt"',
+        c2s: `tls.mode = "tls"\ntls.certfile = "${certfile}"`,
+      }),
     ])
     await server.line('ready')
     server.child.kill('SIGHUP')
     const isTold = (event: string) => server.errors.some(line => line.includes(` event=${event} `))
-    while (!isTold('signal.ignored')) await once(server.child.stderr, 'data')
+    while (!isTold('certificate.reloaded')) await once(server.child.stderr, 'data')
     server.child.kill('SIGTERM')
     expect(await server.exit).toBe(0)
     for (const line of server.errors) expect(line).toMatch(/^time=\S+ level=\w+ event=[\w.]+ message=/)
@@ -295,6 +300,23 @@ describe('stopping', () => {
     process.child.kill('SIGTERM')
     expect(await process.exit).toBe(0)
     expect(process.lines.at(-1)).toBe('stopped by SIGTERM')
+  })
+
+  it('reads certificates again for SIGHUP, also for one that came while it started, and goes on', async () => {
+    const process = startWith(`(say('starting'), await new Promise(resolve => setTimeout(resolve, 300)), {
+      addresses: [],
+      reloadCertificates: async () => say('reloaded'),
+      stop: async () => say('stopped'),
+    })`)
+    await process.line('starting')
+    process.child.kill('SIGHUP')
+    await process.line('reloaded')
+    await process.line('ready')
+    process.child.kill('SIGHUP')
+    process.child.kill('SIGTERM')
+    expect(await process.exit).toBe(0)
+    expect(process.lines.filter(line => line === 'reloaded').length).toBeGreaterThan(0)
+    expect(process.lines.at(-1)).toBe('stopped')
   })
 
   it('exits with 1 at once when a second signal comes during the drain', async () => {

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { runCheck } from '../../src/cli/check.js'
 import { fileFindings } from '../../src/cli/check-files.js'
 import { ensureDevelopmentCertificate } from '../../src/tls/certificates.js'
+import { fixture } from '../tls/sockets.js'
 import { fixtureModules, grammar } from './support.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'meerkat-check-'))
@@ -168,12 +169,12 @@ describe('meerkat check', () => {
 })
 
 describe('the other files that TLS names', () => {
-  it('are opened too, once those options are built', async () => {
+  it('are opened too', async () => {
     const { config } = grammar(`[general]
 hosts = ["localhost"]
 [[listen.c2s]]
 port = 1
-tls = {module = "just_tls", cacertfile = "${at('empty.pem')}", dhfile = "${at('ca.pem')}", crl_files = ["${at('none.pem')}"]}
+tls = {module = "just_tls", cacertfile = "${at('empty.pem')}", dhfile = "${at('ca.pem')}", crl_files = ["${fixture('crl')}", "${at('none.pem')}"]}
 [[listen.s2s]]
 port = 2
 tls.cacertfile = "${at('ca.pem')}"
@@ -190,7 +191,25 @@ domain_certfile = [{domain = "localhost", certfile = "${at('good.pem')}"}]
       's2s.certfile',
       'listen.c2s.0.tls.cacertfile',
       'listen.c2s.0.tls.dhfile',
-      'listen.c2s.0.tls.crl_files.0',
+      'listen.c2s.0.tls.crl_files.1',
+    ])
+  })
+
+  it.each([
+    ['cacertfile', '', 'certificate.pem', 'empty.pem', 'holds no PEM certificate'],
+    ['dhfile', '', fixture('dh'), 'certificate.pem', 'holds no PEM Diffie-Hellman parameters'],
+    ['crl_files[0]', 'module = "just_tls"\ntls.', fixture('crl'), 'certificate.pem', 'holds no PEM revocation list'],
+  ])('a bad %s is incorrect_value at its key, a good one is nothing', async (key, module, good, bad, problem) => {
+    const option = (file: string) => (key.endsWith(']') ? `crl_files = ["${file}"]` : `${key} = "${file}"`)
+    const lines = (file: string) => `tls.certfile = "good.pem"\ntls.${module}${option(file)}`
+    expect(await checked(lines(good))).toEqual([])
+    expect(await checked(lines(bad))).toEqual([
+      expect.objectContaining({
+        path: `listen.c2s[0].tls.${key}`,
+        code: 'incorrect_value',
+        value: at(bad),
+        message: `${at(bad)}: ${problem}`,
+      }),
     ])
   })
 })

@@ -1,7 +1,7 @@
 import { createHash, createHmac, pbkdf2Sync, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { defaultSaslMechanisms, offerMechanisms, startExchange } from '../../src/protocols/sasl/mechanisms.js'
+import { offerMechanisms, startExchange } from '../../src/protocols/sasl/mechanisms.js'
 import { deriveScramKeys } from '../../src/protocols/sasl/scram-keys.js'
 import { channelBindings, tlsServerEndPoint } from '../../src/tls/channel-binding.js'
 import { serverSecureContext } from '../../src/tls/context.js'
@@ -52,12 +52,13 @@ describe('the channel-binding data of a connection (§3.1.5)', () => {
     ])
     expect(types).toEqual([])
     const offer = offerMechanisms({
-      configured: defaultSaslMechanisms,
+      configured: ['scram_sha256_plus', 'scram_sha256'],
       capabilities: new Set(['scram'] as const),
       hashes: ['sha256'],
       isEncrypted: true,
       mayPlainInClear: false,
       channelBindings: types,
+      hasCertificate: false,
     })
     expect(offer).toEqual({ mechanisms: ['SCRAM-SHA-256'], channelBindings: [] })
   })
@@ -97,8 +98,10 @@ describe('SCRAM-SHA-256-PLUS over a real connection', () => {
         channelBindings: channelBindings(server, tls.certificates[0]),
         nonce: 'server',
         secret: Buffer.from('secret'),
-        iterations: 100,
+        iterations: [100],
         anonymousName: 'anonymous',
+        identity: undefined,
+        identitySources: [],
       })!
       const salt = Buffer.from('0123456789abcdef')
       expect(exchange.start(Buffer.from(`p=${type},,n=romeo,r=abc`)).type).toBe('lookup')

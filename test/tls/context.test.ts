@@ -11,9 +11,22 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'meerkat-'))
   await writeFile(join(folder, 'empty.pem'), '')
   await writeFile(join(folder, 'broken.pem'), '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n')
+  await writeFile(
+    join(folder, 'no-dh.pem'),
+    '-----BEGIN DH PARAMETERS-----\nMAYCAQgCAQI=\n-----END DH PARAMETERS-----\n',
+  )
+  await writeFile(join(folder, 'broken-dh.pem'), '-----BEGIN DH PARAMETERS-----\nMIIB\n-----END DH PARAMETERS-----\n')
+  await writeFile(join(folder, 'small-dh.pem'), smallDh)
+  await writeFile(join(folder, 'broken-crl.pem'), '-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n')
   await writeFile(join(folder, 'broken-key.pem'), '-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n')
 })
 afterAll(() => rm(folder, { recursive: true }))
+
+// 512 bits
+const smallDh = `-----BEGIN DH PARAMETERS-----
+MEYCQQD1yByrguGcEtvUAYamUe489jiUGP1JSRTL1tHQhEqj1iRniupLA6qPkgtDuuKjX31pIZ5Fx7/5wNFxVhcaSBJvAgEC
+-----END DH PARAMETERS-----
+`
 
 const inFolder = (name: string) => join(folder, `${name}.pem`)
 
@@ -70,6 +83,61 @@ describe('a server TLS context', () => {
     await expect(withTls(tls, { maxVersion: 'TLSv1.2' }, () => true)).rejects.toThrow(
       /unsupported protocol|protocol version/,
     )
+  })
+
+  it('serves DHE with the parameters of dhfile', async () => {
+    const tls = await serverSecureContext({ certfile: fixture('rsa'), dhfile: fixture('dh') })
+    const dhe = { maxVersion: 'TLSv1.2', ciphers: 'DHE-RSA-AES256-GCM-SHA384' } as const
+    const key = await withTls(tls, dhe, ({ client }) => client.getEphemeralKeyInfo())
+    expect(key).toMatchObject({ type: 'DH', size: 3072 })
+  })
+
+  it('lets nobody negotiate again', async () => {
+    const tls = await serverSecureContext({ certfile: fixture('rsa') }, { maxVersion: 'TLSv1.2' })
+    const again = withTls(tls, {}, ({ client, server }) => {
+      server.on('error', () => {})
+      return new Promise((resolve, reject) => {
+        client.once('error', reject)
+        client.renegotiate({}, error => (error === null ? resolve('renegotiated') : reject(error)))
+      })
+    })
+    await expect(again).rejects.toThrow(/no renegotiation/i)
+  })
+
+  it('takes every authority of cacertfile and every list of crl_files', async () => {
+    const { settings } = await serverSecureContext({
+      certfile: fixture('rsa'),
+      cacertfile: fixture('chain'),
+      crl_files: [fixture('crl'), fixture('crl')],
+    })
+    expect(settings.ca).toHaveLength(2)
+    expect(settings.crl).toHaveLength(2)
+  })
+
+  it.each<[string, () => Partial<ServerTlsOptions>, keyof ServerTlsOptions, RegExp]>([
+    ['a cacertfile that is missing', () => ({ cacertfile: inFolder('nothing') }), 'cacertfile', /no such file/],
+    ['a cacertfile without a certificate', () => ({ cacertfile: fixture('rsa-key') }), 'cacertfile', /no PEM cert/],
+    ['a broken authority', () => ({ cacertfile: inFolder('broken') }), 'cacertfile', /number 1 is broken/],
+    ['a dhfile that is missing', () => ({ dhfile: inFolder('nothing') }), 'dhfile', /no such file/],
+    ['a dhfile with something else', () => ({ dhfile: fixture('rsa') }), 'dhfile', /no PEM Diffie-Hellman/],
+    ['a dhfile that is cut short', () => ({ dhfile: inFolder('broken-dh') }), 'dhfile', /no prime/],
+    ['a dhfile without a prime', () => ({ dhfile: inFolder('no-dh') }), 'dhfile', /no prime/],
+    ['parameters that are too small', () => ({ dhfile: inFolder('small-dh') }), 'dhfile', /refused by OpenSSL/],
+    ['a revocation list that is missing', () => ({ crl_files: [inFolder('nothing')] }), 'crl_files', /no such file/],
+    ['a file without a revocation list', () => ({ crl_files: [fixture('ca')] }), 'crl_files', /no PEM revocation/],
+    [
+      'a broken list',
+      () => ({ crl_files: [fixture('crl'), inFolder('broken-crl')] }),
+      'crl_files',
+      /refused by OpenSSL/,
+    ],
+  ])('is not made of %s; the error names the option and the file', async (_what, options, option, problem) => {
+    const error = await serverSecureContext({ certfile: fixture('rsa'), ...options() }).catch(
+      (thrown: unknown) => thrown,
+    )
+    expect(error).toBeInstanceOf(TlsOptionError)
+    const file = [options()[option]].flat().at(-1)
+    expect(error).toMatchObject({ option, file, problem: expect.stringMatching(problem) })
   })
 
   it.each<[string, () => ServerTlsOptions, keyof ServerTlsOptions, RegExp]>([

@@ -44,4 +44,39 @@ mv certificate.tmp intermediate.tmp
 mv key.tmp intermediate-key.tmp
 signed chain /CN=localhost "$san" intermediate.tmp intermediate-key.tmp
 cat certificate.tmp intermediate.tmp key.tmp > chain.pem
+
+# Certificates of clients, each with its key: four of the authority's (one expired, one revoked), two self-signed ones
+# (one expired), and one of an authority that nobody trusts
+client() { # NAME USER ISSUER ISSUER-KEY
+  signed "$1" "/CN=$2" "subjectAltName=otherName:1.3.6.1.5.5.7.8.5;UTF8:$2@localhost" "$3" "$4"
+  cat certificate.tmp key.tmp > "$1.pem"
+}
+client client romeo ca.pem ca-key.pem
+client client-sibling juliet ca.pem ca-key.pem
+client client-revoked mercutio ca.pem ca-key.pem
+self_signed client-self-signed sha256 -newkey ec -pkeyopt ec_paramgen_curve:P-256
+openssl req -x509 -nodes -days $days -subj '/CN=Other CA' -newkey ec -pkeyopt ec_paramgen_curve:P-256 \
+  -addext basicConstraints=critical,CA:TRUE -keyout other-ca-key.tmp -out other-ca.tmp 2> log.tmp
+client client-other-authority romeo other-ca.tmp other-ca-key.tmp
+
+# What `x509 -req` cannot do: an end in the past, and lists of what was revoked
+printf '%s\n' '[ca]' 'default_ca = test' '[test]' 'database = index.tmp' 'serial = serial.tmp' 'new_certs_dir = .' \
+  'default_md = sha256' 'policy = any' '[any]' 'commonName = supplied' > ca.tmp
+: > index.tmp
+echo 'unique_subject = no' > index.tmp.attr
+echo 01 > serial.tmp
+openssl req -new -nodes -subj /CN=romeo -newkey ec -pkeyopt ec_paramgen_curve:P-256 -keyout key.tmp -out request.tmp 2> log.tmp
+openssl ca -batch -config ca.tmp -cert ca.pem -keyfile ca-key.pem -startdate 20200101000000Z -enddate 20210101000000Z \
+  -notext -in request.tmp -out certificate.tmp 2> log.tmp
+cat certificate.tmp key.tmp > client-expired.pem
+openssl ca -batch -config ca.tmp -selfsign -keyfile key.tmp -startdate 20200101000000Z -enddate 20210101000000Z \
+  -notext -in request.tmp -out certificate.tmp 2> log.tmp
+cat certificate.tmp key.tmp > client-self-signed-expired.pem
+openssl ca -config ca.tmp -cert ca.pem -keyfile ca-key.pem -revoke client-revoked.pem 2> log.tmp
+openssl ca -config ca.tmp -cert ca.pem -keyfile ca-key.pem -gencrl -crldays $days -out crl.pem 2> log.tmp
+rm -f 0?.pem index.tmp* serial.tmp*
+
+# Parameters for Diffie-Hellman of another size than what OpenSSL chooses beside these certificates (RFC 7919)
+openssl genpkey -genparam -algorithm DH -pkeyopt group:ffdhe3072 -out dh.pem
+
 rm -f ./*.tmp ./*.srl
