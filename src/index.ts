@@ -31,7 +31,7 @@ export async function startServer(source: ConfigSource, options: ServerOptions =
 
 function configOf(source: ConfigSource): Config {
   if (!('configFile' in source) || typeof source.configFile !== 'string') {
-    return loadConfigOrThrow({ object: source, folder: process.cwd() }, { modules }).config
+    return loadConfigOrThrow({ object: source, folder: process.cwd() }, { modules, env: process.env }).config
   }
   const { config, problems } = loadConfigFile(source.configFile, { modules, env: process.env })
   if (config === undefined) throw new ConfigError(problems)

@@ -1,3 +1,6 @@
+import type { AuthConfig } from '../config/auth.js'
+import type { Method } from './method.js'
+
 /** Bytes from `node:crypto` or, in tests, from elsewhere. */
 export type Random = (size: number) => Buffer
 
@@ -14,16 +17,24 @@ export function anonymousNames(random: Random): () => string {
 }
 
 export interface AnonymousOptions {
-  /** `auth.anonymous.allow_multiple_connections` */
-  mayShareName: boolean
   /** Whether the name is logged in now. */
   isOnline(user: string): boolean
   /** Whether another method of the host knows the name. */
   isTaken(user: string): Promise<boolean>
 }
 
-/** Whether any password will do for this name (`auth.anonymous.protocol` is `login_anon` or `both`). spec/listeners.md §2.6 */
-export async function mayLogInAnonymously(user: string, options: AnonymousOptions): Promise<boolean> {
-  if (await options.isTaken(user)) return false
-  return options.mayShareName || !options.isOnline(user)
+/**
+ * Method `anonymous`: names without an account. By `login_anon` and `both` any password will do for a name, but never for one that
+ * another method of the host knows, whatever their order. spec/listeners.md §2.6
+ */
+export function anonymousMethod(config: AuthConfig['anonymous'], { isOnline, isTaken }: AnonymousOptions): Method {
+  const capabilities = { sasl_anon: ['anonymous'], login_anon: ['plain'], both: ['anonymous', 'plain'] } as const
+  return {
+    capabilities: capabilities[config.protocol],
+    async verify(user) {
+      if (config.protocol === 'sasl_anon' || (await isTaken(user))) return false
+      return config.allow_multiple_connections || !isOnline(user)
+    },
+    exists: isOnline,
+  }
 }

@@ -1,6 +1,7 @@
 import { createInterface } from 'node:readline'
 import { type Readable, Writable } from 'node:stream'
 import { createAuthenticator, serverSecret } from '../auth/authenticate.js'
+import type { AuthConfig } from '../config/auth.js'
 import { configFor } from '../config/for-host.js'
 import type { Config } from '../config/root.js'
 import type { ControlRequest } from '../control/socket.js'
@@ -87,7 +88,7 @@ async function withUsers<T>(config: Config, work: (ask: Ask) => Promise<T>): Pro
   try {
     const store = await openSqliteStore({ file: folder.database })
     try {
-      const hosts = new Map(config.general.hosts.map(host => [host, configFor(config, host).auth]))
+      const hosts = new Map(config.general.hosts.map(host => [host, storedOnly(configFor(config, host).auth)]))
       const secret = await serverSecret(store)
       const handlers = userRequests(createAuthenticator({ store, hosts, secret }))
       return await work(async request => handlers[request.verb]?.(request))
@@ -98,6 +99,12 @@ async function withUsers<T>(config: Config, work: (ask: Ask) => Promise<T>): Pro
     folder.release()
   }
 }
+
+/** Without the methods that ask somebody else, who is no concern of a command. */
+const storedOnly = (auth: AuthConfig): AuthConfig => ({
+  ...auth,
+  methods: auth.methods.filter(method => method === 'internal' || method === 'rdbms'),
+})
 
 async function passwordFrom(
   { password, passwordStdin }: UserOptions,

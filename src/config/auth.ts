@@ -35,7 +35,8 @@ export const auth = z
       .default([])
       .meta({
         syntax: `an array of different members of ${METHODS.map(name => `"${name}"`).join(', ')}`,
-        description: 'Where accounts are looked up, in this order. "internal" and "rdbms" are the same store.',
+        description:
+          'Where accounts are looked up, in this order, until one says yes. "internal" and "rdbms" are the same store.',
         example: ['internal'],
       }),
     sasl_mechanisms: uniqueArray(z.enum([...DEFAULT_MECHANISMS, 'external', 'digest']))
@@ -46,7 +47,11 @@ export const auth = z
       }),
     sasl_external: uniqueArray(z.enum(['standard', 'common_name', 'auth_id']))
       .default(['standard'])
-      .meta({ description: 'Where SASL EXTERNAL finds the identity.', example: ['common_name'] }),
+      .meta({
+        description:
+          'Where SASL EXTERNAL finds the identity: the xmppAddr of the certificate, its common name, or what the client asks for.',
+        example: ['common_name'],
+      }),
     password: z
       .strictObject({
         format: z
@@ -59,13 +64,19 @@ export const auth = z
           .meta({ unset: 'all', description: 'Hashes that are stored, and offered for SCRAM.', example: ['sha256'] }),
       })
       .prefault({})
-      .meta({ description: 'How passwords are stored.', example: { format: 'scram' } }),
-    scram_iterations: posint()
-      .default(10_000)
-      .meta({ description: 'Iteration count of new passwords.', example: 20_000 }),
-    max_failed_logins: posint()
-      .default(10)
-      .meta({ description: 'Failed logins allowed per account and per address in the window.', example: 5 }),
+      .meta({
+        description: 'How passwords are stored. An account that is there follows at its next login by PLAIN.',
+        example: { format: 'scram' },
+      }),
+    scram_iterations: posint().default(10_000).meta({
+      description: 'Iteration count of new passwords. An account that is there gets it at its next login by PLAIN.',
+      example: 20_000,
+    }),
+    max_failed_logins: posint().default(10).meta({
+      description:
+        'Failed logins in the window after which an account cannot be tried from an address any more; ten times as many shut out the address.',
+      example: 5,
+    }),
     failed_login_window: posint().default(300).meta({ description: 'Seconds of that window.', example: 60 }),
     anonymous: z
       .strictObject({
@@ -84,7 +95,7 @@ export const auth = z
       .strictObject({
         program: nestring().optional().meta({
           unset: 'none',
-          description: 'Command that is asked; method external needs it.',
+          description: 'Command that is asked, split at white space; method external needs it.',
           example: '/usr/bin/auth',
         }),
         instances: posint().default(1).meta({ description: 'How many of it run.', example: 2 }),

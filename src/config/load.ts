@@ -2,6 +2,7 @@ import { dirname, resolve } from 'node:path'
 import type { z } from 'zod'
 import { harmlessNotices } from './harmless.js'
 import { findingsOf } from './issues.js'
+import { resolveJwtSecrets } from './jwt-secret.js'
 import { KeyIndex } from './locate.js'
 import { mended } from './mend.js'
 import { refusals } from './not-yet.js'
@@ -27,7 +28,7 @@ export interface ObjectSource {
 export interface LoadOptions {
   /** The modules that are built. */
   modules: readonly ModuleOptions[]
-  /** Variables that strings of a file may use; objects are taken as they are. */
+  /** Variables that strings of a file may use, and those that `auth.jwt.secret.env` names; in objects only the latter. */
   env?: Environment
   /** False leaves out what is `not_supported` and `not_supported_yet`: for tests of the grammar alone. */
   refusesUnbuilt?: boolean
@@ -73,11 +74,12 @@ function loadData(
 ): Loaded {
   const { modules } = options
   const document = readDocument(parsed, index === undefined ? undefined : (options.env ?? {}))
+  const variables = resolveJwtSecrets(document.data, options.env ?? {})
   const schema = configSchema(modules)
   const result = schema.safeParse(document.data)
   const whole = result.success ? result.data : mended(schema, document.data)
 
-  const found: Finding[] = [...document.findings]
+  const found: Finding[] = [...document.findings, ...variables]
   if (!result.success) add(found, findingsOf(result.error.issues, schema, document.data))
   add(found, referenceFindings(schema, document.data))
   if (whole !== undefined) add(found, ruleFindings(whole))

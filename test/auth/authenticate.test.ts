@@ -291,8 +291,8 @@ describe('mechanisms that a host can offer (spec/listeners.md §2.6)', () => {
 
   it('keep the order of the configuration, without those that are not spoken', async () => {
     const { auth } = await authenticator({ sasl_mechanisms: ['plain', 'oauth', 'scram_sha1', 'digest', 'external'] })
-    expect(auth.sasl(host).configured).toEqual(['plain', 'scram_sha1'])
-    expect(auth.sasl(host).iterations).toBe(16)
+    expect(auth.sasl(host).configured).toEqual(['plain', 'scram_sha1', 'digest', 'external'])
+    expect(auth.sasl(host).iterations).toEqual([16])
   })
 
   it('are none on a host that is not served', async () => {

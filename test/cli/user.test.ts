@@ -101,6 +101,18 @@ describe('meerkat user without a running server', () => {
     expect(await run('list', 'MONTAGUE.example')).toEqual({ code: 0, lines: [] })
   })
 
+  it('asks no other method for an account of the store, be it down or without its program', async () => {
+    const { run, folder } = installation()
+    const methods = 'methods = ["http", "external", "jwt", "internal"]'
+    const others = `${methods}
+  external.program = "/nowhere"
+  jwt = {secret.file = "nowhere", algorithm = "RS256", username_key = "sub"}`
+    const pool = '[outgoing_pools.http.auth.connection]\n  host = "http://127.0.0.1:1"\n'
+    writeFileSync(join(folder, 'meerkat.toml'), configuration.replace('methods = ["internal"]', others) + pool)
+    expect((await run('add', 'romeo@montague.example', { password: 'x' })).code).toBe(0)
+    expect((await run('list')).lines).toEqual(['romeo@montague.example'])
+  })
+
   it('gives the folder back, also when it fails', async () => {
     const { run, dataDir } = installation()
     await expect(run('remove', romeo)).rejects.toMatchObject({ code: 'not-found' })

@@ -1,14 +1,9 @@
 import { createHash, createHmac, pbkdf2Sync } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
+import { DEFAULT_MECHANISMS } from '../../src/config/auth.js'
 import type { Credentials, ScramHash } from '../../src/protocols/sasl/credentials.js'
 import { decodeBase64, type SaslContext, type SaslExchange, type SaslStep } from '../../src/protocols/sasl/mechanism.js'
-import {
-  defaultSaslMechanisms,
-  type OfferInput,
-  offerMechanisms,
-  saslMechanisms,
-  startExchange,
-} from '../../src/protocols/sasl/mechanisms.js'
+import { type OfferInput, offerMechanisms, saslMechanisms, startExchange } from '../../src/protocols/sasl/mechanisms.js'
 import {
   credentialsFor,
   deriveScramKeys,
@@ -17,6 +12,7 @@ import {
   UnusablePassword,
   verifyPassword,
 } from '../../src/protocols/sasl/scram-keys.js'
+import { digestResponse } from '../support/sasl.js'
 
 const exporterData = Buffer.from('0123456789abcdef0123456789abcdef')
 
@@ -26,8 +22,10 @@ const context = (changes: Partial<SaslContext> = {}): SaslContext => ({
   channelBindings: new Map([['tls-exporter', exporterData]]),
   nonce: 'servernonce',
   secret: Buffer.from('a secret of the server'),
-  iterations: 4096,
+  iterations: [4096],
   anonymousName: '0123456789abcdef1',
+  identity: undefined,
+  identitySources: ['standard'],
   ...changes,
 })
 
@@ -320,6 +318,27 @@ describe('channel binding', () => {
   })
 })
 
+describe('the iteration count of an account that does not exist (§3.1.5)', () => {
+  const secret = Buffer.from('one')
+  const count = (name: string, counts: readonly number[]) => fakeScramKeys(secret, 'sha256', name, counts).iterations
+  const names = Array.from({ length: 200 }, (_, index) => `name${index}`)
+
+  it('is one of those that accounts have, always the same for one name and hash, and each comes up', () => {
+    const counts = [10_000, 4096, 20_000]
+    const shown = names.map(name => count(name, counts))
+    expect(new Set(shown)).toEqual(new Set(counts))
+    expect(names.map(name => count(name, counts))).toEqual(shown)
+    expect(names.map(name => fakeScramKeys(secret, 'sha', name, counts).iterations)).toEqual(shown)
+  })
+
+  it('changes only to a count that is new', () => {
+    for (const name of names) {
+      const [before, after] = [count(name, [10_000, 4096]), count(name, [10_000, 4096, 20_000])]
+      if (after !== before) expect(after).toBe(20_000)
+    }
+  })
+})
+
 describe('SCRAM for an account that does not exist (§3.1.5)', () => {
   const run = (username: string, hash: ScramHash = 'sha256', secret = Buffer.from('one')) => {
     const exchange = begin(hash === 'sha' ? 'SCRAM-SHA-1' : 'SCRAM-SHA-256', { secret })
@@ -346,7 +365,7 @@ describe('SCRAM for an account that does not exist (§3.1.5)', () => {
   })
 
   it('shows the salt that fakeScramKeys makes, so that a PLAIN login can work with the same keys', () => {
-    const keys = fakeScramKeys(Buffer.from('one'), 'sha256', 'nobody', 4096)
+    const keys = fakeScramKeys(Buffer.from('one'), 'sha256', 'nobody', [4096])
     expect(run('nobody').serverFirst).toContain(`s=${keys.salt.toString('base64')},`)
     expect([keys.iterations, keys.salt.length, keys.storedKey.length, keys.serverKey.length]).toEqual([
       4096, 16, 32, 32,
@@ -377,7 +396,6 @@ describe('PLAIN (§3.1.5)', () => {
     ['not-authorized', '\0\0secret'],
     ['not-authorized', '\0romeo\0'],
     ['not-authorized', '\0@example.net\0secret'],
-    ['not-authorized', `\0romeo\0${'x'.repeat(1024)}`],
     ['invalid-authzid', 'juliet@example.net\0romeo\0secret'],
     ['invalid-authzid', 'romeo@example.com\0romeo\0secret'],
     ['invalid-authzid', 'romeo@example.net/orchard\0romeo\0secret'],
@@ -421,6 +439,200 @@ describe('ANONYMOUS', () => {
       expect(begin('ANONYMOUS').start(trace)).toEqual(failed('malformed-request'))
     },
   )
+})
+
+describe('EXTERNAL (§3.1.5, XEP-0178 §2)', () => {
+  const certificate = (addresses: string[], commonName?: string) => ({ identity: { addresses, commonName } })
+  const start = (authzid: string, changes: Partial<SaslContext>) =>
+    begin('EXTERNAL', changes).start(Buffer.from(authzid))
+
+  it.each([
+    ['one address and no authzid', '', ['romeo@example.net'], 'romeo'],
+    ['one address in capitals, which is prepared', '', ['ROMEO@EXAMPLE.NET'], 'romeo'],
+    ['one address and the same as authzid', 'romeo@example.net', ['romeo@example.net'], 'romeo'],
+    [
+      'two addresses and one of them as authzid',
+      'juliet@example.net',
+      ['romeo@example.net', 'juliet@example.net'],
+      'juliet',
+    ],
+    ['two addresses of which one is of this host', '', ['romeo@example.com', 'juliet@example.net'], 'juliet'],
+    ['one address that stands there twice', '', ['romeo@example.net', 'romeo@example.net'], 'romeo'],
+  ])('standard: asks about the account for %s', (_, authzid, addresses, username) => {
+    expect(start(authzid, certificate(addresses))).toEqual({ type: 'identify', username })
+  })
+
+  it.each([
+    ['no address', '', [], 'not-authorized'],
+    ['two addresses and no authzid', '', ['romeo@example.net', 'juliet@example.net'], 'not-authorized'],
+    ['an address of another host', '', ['romeo@example.com'], 'not-authorized'],
+    ['a full JID', '', ['romeo@example.net/x'], 'not-authorized'],
+    ['an address without a localpart', '', ['example.net'], 'not-authorized'],
+    ['what is no JID', '', ['a@b@c'], 'not-authorized'],
+    ['an authzid that is not among them', 'tybalt@example.net', ['romeo@example.net'], 'invalid-authzid'],
+    ['an authzid on another host', 'romeo@example.com', ['romeo@example.com'], 'invalid-authzid'],
+    ['a full JID as authzid', 'romeo@example.net/x', ['romeo@example.net'], 'invalid-authzid'],
+    ['only a name as authzid', 'romeo', ['romeo@example.net'], 'invalid-authzid'],
+    ['a NUL', 'romeo@example.net\0', ['romeo@example.net'], 'malformed-request'],
+  ])('standard: refuses %s', (_, authzid, addresses, condition) => {
+    expect(start(authzid, certificate(addresses))).toEqual(failed(condition))
+  })
+
+  it.each([
+    ['no authzid', '', 'Romeo', { type: 'identify', username: 'romeo' }],
+    ['the bare JID as authzid', 'romeo@example.net', 'romeo', { type: 'identify', username: 'romeo' }],
+    ['somebody else as authzid', 'juliet@example.net', 'romeo', failed('invalid-authzid')],
+    ['no common name', '', undefined, failed('not-authorized')],
+    ['a common name that is no localpart', '', 'romeo@example.net', failed('not-authorized')],
+  ])('common_name: with %s', (_, authzid, commonName, expected) => {
+    const changes = { identitySources: ['common_name'] as const, ...certificate(['juliet@example.net'], commonName) }
+    expect(start(authzid, changes)).toEqual(expected)
+  })
+
+  it.each([
+    ['its own host', 'romeo@example.net', { type: 'identify', username: 'romeo' }],
+    ['another host', 'romeo@example.com', failed('invalid-authzid')],
+    ['no localpart', 'example.net', failed('invalid-authzid')],
+    ['nobody', '', failed('not-authorized')],
+  ])('auth_id: trusts an authzid of %s', (_, authzid, expected) => {
+    expect(start(authzid, { identitySources: ['auth_id'], ...certificate([]) })).toEqual(expected)
+  })
+
+  it('tries the sources in order until one gives an account', () => {
+    const identitySources = ['standard', 'common_name'] as const
+    expect(start('', { identitySources, ...certificate(['romeo@example.net'], 'juliet') })).toMatchObject({
+      username: 'romeo',
+    })
+    expect(start('', { identitySources, ...certificate([], 'juliet') })).toMatchObject({ username: 'juliet' })
+    expect(start('', { identitySources: [], ...certificate(['romeo@example.net'], 'juliet') })).toEqual(
+      failed('not-authorized'),
+    )
+  })
+
+  it('succeeds and fails as the method says, and takes the authzid in a response too', () => {
+    for (const isRight of [true, false]) {
+      const exchange = begin('EXTERNAL', certificate(['romeo@example.net']))
+      expect(exchange.start()).toEqual({ type: 'challenge', data: Buffer.alloc(0) })
+      expect(exchange.respond(Buffer.alloc(0))).toEqual({ type: 'identify', username: 'romeo' })
+      const last = exchange.verified(isRight)
+      expect(last).toEqual(isRight ? { type: 'success', username: 'romeo' } : failed('not-authorized'))
+      expect(exchange.verified(true)).toEqual(failed('malformed-request'))
+    }
+  })
+
+  it('fails without a certificate', () => {
+    expect(start('romeo@example.net', { identity: undefined, identitySources: ['auth_id'] })).toEqual(
+      failed('not-authorized'),
+    )
+  })
+})
+
+describe('DIGEST-MD5 (RFC 2831)', () => {
+  const values = {
+    username: 'romeo',
+    realm: 'example.net',
+    nonce: 'servernonce',
+    cnonce: 'abc',
+    uri: 'xmpp/example.net',
+  }
+  const response = (changes: Record<string, string | undefined> = {}, password = 'pencil') => {
+    const fields: Record<string, string | undefined> = {
+      charset: 'utf-8',
+      username: '"romeo"',
+      realm: '"example.net"',
+      nonce: '"servernonce"',
+      cnonce: '"abc"',
+      nc: '00000001',
+      qop: 'auth',
+      'digest-uri': '"xmpp/example.net"',
+      response: digestResponse(values, password),
+      ...changes,
+    }
+    const present = Object.entries(fields).filter(([, value]) => value !== undefined)
+    return Buffer.from(present.map(([name, value]) => `${name}=${value}`).join(','))
+  }
+  const started = () => {
+    const exchange = begin('DIGEST-MD5')
+    const challenge = 'realm="example.net",nonce="servernonce",qop="auth",charset=utf-8,algorithm=md5-sess'
+    expect(text(exchange.start())).toBe(challenge)
+    return exchange
+  }
+  const stored = { scram: {}, password: 'pencil' }
+
+  it('is computed by the test client as in the example of RFC 2831 §4', () => {
+    const example = {
+      username: 'chris',
+      realm: 'elwood.innosoft.com',
+      nonce: 'OA6MG9tEQGm2hh',
+      cnonce: 'OA6MHXh6VqTrRk',
+      uri: 'imap/elwood.innosoft.com',
+    }
+    expect(digestResponse(example, 'secret')).toBe('d388dad90d4bbd760a152321f2143af7')
+    expect(digestResponse(example, 'secret', ':')).toBe('ea40f60335c427b5527b84dbabcdfffd')
+  })
+
+  it('logs in with the password, and the server proves itself before success', () => {
+    const exchange = started()
+    expect(exchange.respond(response())).toEqual({ type: 'lookup', username: 'romeo', hash: undefined })
+    expect(text(exchange.credentials(stored))).toBe(`rspauth=${digestResponse(values, 'pencil', ':')}`)
+    expect(exchange.respond(Buffer.alloc(0))).toEqual({ type: 'success', username: 'romeo' })
+  })
+
+  it('takes a response with its own authzid, which is part of the digest', () => {
+    const exchange = started()
+    const authzid = 'romeo@example.net'
+    const digest = digestResponse({ ...values, authzid }, 'pencil')
+    exchange.respond(response({ authzid: `"${authzid}"`, response: digest }))
+    expect(exchange.credentials(stored).type).toBe('challenge')
+  })
+
+  it.each([
+    ['the wrong password', stored, 'pencils'],
+    ['no such account', undefined, 'pencil'],
+    ['an account whose password is not stored', { scram: {} }, 'pencil'],
+  ])('refuses %s at the same step with not-authorized', (_, found, password) => {
+    const exchange = started()
+    exchange.respond(response({}, password))
+    expect(exchange.credentials(found)).toEqual(failed('not-authorized'))
+  })
+
+  it.each([
+    ['not-authorized', 'another nonce', { nonce: '"other"' }],
+    ['not-authorized', 'another realm', { realm: '"example.com"' }],
+    ['not-authorized', 'another service', { 'digest-uri': '"imap/example.net"' }],
+    ['not-authorized', 'another host of the service', { 'digest-uri': '"xmpp/example.com"' }],
+    ['invalid-authzid', 'the authzid of somebody else', { authzid: '"juliet@example.net"' }],
+    ['malformed-request', 'no nonce', { nonce: undefined }],
+    ['malformed-request', 'no username', { username: undefined }],
+    ['malformed-request', 'no cnonce', { cnonce: undefined }],
+    ['malformed-request', 'no response', { response: undefined }],
+    ['malformed-request', 'a response that is no digest', { response: 'x' }],
+    ['malformed-request', 'a nonce used again', { nc: '00000002' }],
+    ['malformed-request', 'another quality of protection', { qop: 'auth-conf' }],
+    ['malformed-request', 'another charset', { charset: 'latin1' }],
+    ['malformed-request', 'a directive that does not end', { extra: '"x' }],
+    ['malformed-request', 'a directive twice', { USERNAME: '"juliet"' }],
+  ])('answers with %s to %s', (condition, _, changes) => {
+    expect(started().respond(response(changes))).toEqual(failed(condition))
+  })
+
+  it('begins with a challenge: what comes with <auth/> is malformed', () => {
+    expect(begin('DIGEST-MD5').start(response())).toEqual(failed('malformed-request'))
+  })
+
+  it('wants nothing behind the proof', () => {
+    const exchange = started()
+    exchange.respond(response())
+    exchange.credentials(stored)
+    expect(exchange.respond(Buffer.from('x'))).toEqual(failed('malformed-request'))
+  })
+
+  it('hashes what ISO 8859-1 can write as ISO 8859-1, and reads quoted pairs (§2.1.2.1)', () => {
+    const exchange = started()
+    const digest = digestResponse({ ...values, username: 'romé"o' }, 'påss')
+    exchange.respond(response({ username: '"romé\\"o"', response: digest }))
+    expect(exchange.credentials({ scram: {}, password: 'påss' }).type).toBe('challenge')
+  })
 })
 
 describe('an exchange', () => {
@@ -505,7 +717,7 @@ describe('stored keys', () => {
     expect(await verifyPassword('pencil', { scram: {} })).toBe(false)
     expect(await verifyPassword('pencil', { scram: {}, password: 'pencil' })).toBe(true)
     expect(await verifyPassword('pencils', { scram: {}, password: 'pencil' })).toBe(false)
-    expect(await verifyPassword('pencil', { scram: { sha256: fakeScramKeys(salt, 'sha256', 'romeo', 100) } })).toBe(
+    expect(await verifyPassword('pencil', { scram: { sha256: fakeScramKeys(salt, 'sha256', 'romeo', [100]) } })).toBe(
       false,
     )
   })
@@ -527,12 +739,13 @@ describe('stored keys', () => {
 
 describe('what is offered', () => {
   const all: OfferInput = {
-    configured: defaultSaslMechanisms,
+    configured: DEFAULT_MECHANISMS.filter(name => name !== 'oauth'),
     capabilities: new Set(['plain', 'scram', 'anonymous'] as const),
     hashes: ['sha', 'sha224', 'sha256', 'sha384', 'sha512'],
     isEncrypted: true,
     mayPlainInClear: false,
     channelBindings: ['tls-exporter', 'tls-server-end-point'],
+    hasCertificate: false,
   }
 
   it('is everything, strongest first, over TLS (§2.6)', () => {
@@ -588,5 +801,15 @@ describe('what is offered', () => {
     expect(offerMechanisms({ ...all, capabilities: new Set(['plain'] as const) }).mechanisms).toEqual(['PLAIN'])
     expect(offerMechanisms({ ...all, capabilities: new Set(['anonymous'] as const) }).mechanisms).toEqual(['ANONYMOUS'])
     expect(offerMechanisms({ ...all, capabilities: new Set() }).mechanisms).toEqual([])
+  })
+
+  it('holds EXTERNAL only over TLS with a certificate of the client, and DIGEST-MD5 where passwords are plain (§2.6)', () => {
+    const input = { ...all, configured: ['digest', 'external', 'plain'] as const }
+    const capabilities = new Set(['plain', 'digest', 'external'] as const)
+    const offered = (changes: Partial<OfferInput>) => offerMechanisms({ ...input, capabilities, ...changes }).mechanisms
+    expect(offered({ hasCertificate: true })).toEqual(['DIGEST-MD5', 'EXTERNAL', 'PLAIN'])
+    expect(offered({})).toEqual(['DIGEST-MD5', 'PLAIN'])
+    expect(offered({ hasCertificate: true, isEncrypted: false })).toEqual(['DIGEST-MD5'])
+    expect(offered({ hasCertificate: true, capabilities: new Set(['plain'] as const) })).toEqual(['PLAIN'])
   })
 })

@@ -47,7 +47,12 @@ export function clientExchange(
 ): ClientExchange {
   if (mechanism === 'PLAIN') return oneMessage(Buffer.from(`${options.authzid ?? ''}\0${user}\0${password}`))
   if (mechanism === 'ANONYMOUS') return oneMessage(undefined)
-  if (mechanism === 'EXTERNAL') return oneMessage(Buffer.from(options.authzid ?? ''))
+  if (mechanism === 'EXTERNAL') {
+    const authzid = Buffer.from(options.authzid ?? '')
+    // An empty <auth/> carries no response: the server asks for it. RFC 6120 §6.4.2
+    return authzid.length > 0 ? oneMessage(authzid) : { ...oneMessage(undefined), respond: () => authzid }
+  }
+  if (mechanism === 'DIGEST-MD5') return digestMd5(user, password, options)
   const isBound = mechanism.endsWith('-PLUS')
   const hash = scramHashes[isBound ? mechanism.slice(0, -'-PLUS'.length) : mechanism]
   if (!hash) throw new Error(`the test client does not speak ${mechanism}`)
@@ -59,6 +64,47 @@ function oneMessage(initial: Buffer | undefined): ClientExchange {
     initial,
     respond: () => {
       throw new Error('a challenge where none belongs')
+    },
+    succeed: () => {},
+  }
+}
+
+/** RFC 2831 §2.1.2.1 for qop=auth and md5-sess; `a2` is `AUTHENTICATE:` for the response and `:` for the server's proof. */
+export function digestResponse(
+  values: { username: string; realm: string; nonce: string; cnonce: string; uri: string; authzid?: string },
+  password: string,
+  a2 = 'AUTHENTICATE:',
+): string {
+  const hex = (data: string | Buffer) => createHash('md5').update(data).digest('hex')
+  const { username, realm, nonce, cnonce, uri, authzid } = values
+  const secret = createHash('md5')
+    .update(Buffer.from(`${username}:${realm}:${password}`, 'latin1'))
+    .digest()
+  const tail = `:${nonce}:${cnonce}${authzid === undefined ? '' : `:${authzid}`}`
+  const a1 = hex(Buffer.concat([secret, Buffer.from(tail)]))
+  return hex(`${a1}:${nonce}:00000001:${cnonce}:auth:${hex(a2 + uri)}`)
+}
+
+function digestMd5(username: string, password: string, { authzid }: SaslOptions): ClientExchange {
+  let expected = ''
+  return {
+    initial: undefined,
+    respond(challenge) {
+      const text = challenge.toString()
+      if (text.startsWith('rspauth=')) {
+        if (text !== `rspauth=${expected}`) throw new Error('the server did not prove that it knows the password')
+        return Buffer.alloc(0)
+      }
+      const [, realm = ''] = /realm="([^"]*)"/.exec(text) ?? []
+      const [, nonce = ''] = /nonce="([^"]*)"/.exec(text) ?? []
+      const cnonce = randomBytes(9).toString('base64')
+      const values = { username, realm, nonce, cnonce, uri: `xmpp/${realm}`, ...(authzid && { authzid }) }
+      expected = digestResponse(values, password, ':')
+      const response = digestResponse(values, password)
+      const last = authzid === undefined ? '' : `,authzid="${authzid}"`
+      return Buffer.from(
+        `charset=utf-8,username="${username}",realm="${realm}",nonce="${nonce}",nc=00000001,cnonce="${cnonce}",digest-uri="${values.uri}",response=${response},qop=auth${last}`,
+      )
     },
     succeed: () => {},
   }

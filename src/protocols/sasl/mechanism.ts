@@ -1,18 +1,30 @@
 import type { SaslCondition } from '../errors.js'
 import type { Credentials, ScramHash } from './credentials.js'
+import type { CertificateIdentity, IdentitySource } from './external.js'
 
 /** What an exchange wants next from the one who runs it. */
 export type SaslStep =
   /** Send the challenge, then call `respond` with the answer. */
   | { type: 'challenge'; data: Buffer }
-  /** Look the account's keys for `hash` up, then call `credentials`. `username` is as the client wrote it. */
-  | { type: 'lookup'; username: string; hash: ScramHash }
+  /** Look the account's keys for `hash` up (without one: its password), then call `credentials`. `username` is as the client wrote it. */
+  | { type: 'lookup'; username: string; hash: ScramHash | undefined }
   /** Check the password, then call `verified`. `username` is as the client wrote it. */
   | { type: 'verify'; username: string; password: string }
+  /** Ask whether the account, which the client's certificate proves, may log in, then call `verified`. `username` is prepared. */
+  | { type: 'identify'; username: string }
+  /** Wait so many milliseconds, which a wrong guess costs, then go on with `failure`. No mechanism asks for it: a login does. */
+  | { type: 'wait'; ms: number; failure: SaslFailed }
   /** Done: `username` is a localpart as the client wrote it, not prepared yet; `data` rides in `<success/>`. */
   | { type: 'success'; username: string; data?: Buffer }
-  /** `isMismatch`: the two sides have no channel binding in common, so no password was tried. */
-  | { type: 'failure'; condition: SaslCondition; text?: string; isMismatch?: true }
+  | SaslFailed
+
+export interface SaslFailed {
+  type: 'failure'
+  condition: SaslCondition
+  text?: string
+  /** The two sides have no channel binding in common, so no password was tried. */
+  isMismatch?: true
+}
 
 /** XEP-0440 §3, the types that this server can compute. */
 export type ChannelBindingType = 'tls-exporter' | 'tls-server-end-point'
@@ -29,10 +41,14 @@ export interface SaslContext {
   nonce: string
   /** Makes up salts for accounts that do not exist; always the same for one installation. */
   secret: Buffer
-  /** The iteration count that accounts are created with. */
-  iterations: number
+  /** The iteration counts that accounts of the host have; one made up has one of them. */
+  iterations: readonly number[]
   /** The localpart for ANONYMOUS, fresh for each exchange. */
   anonymousName: string
+  /** What the client's certificate says; undefined when it showed none that counts. */
+  identity: CertificateIdentity | undefined
+  /** `auth.sasl_external`, in this order. */
+  identitySources: readonly IdentitySource[]
 }
 
 /**
@@ -46,7 +62,7 @@ export interface SaslExchange {
   respond(data: Buffer): SaslStep
   /** Answers `lookup`; undefined when there is no such account. */
   credentials(found: Credentials | undefined): SaslStep
-  /** Answers `verify`. */
+  /** Answers `verify` and `identify`. */
   verified(isRight: boolean): SaslStep
 }
 

@@ -1,11 +1,13 @@
 import { anonymous } from './anonymous.js'
 import type { ScramHash } from './credentials.js'
+import { digestMd5 } from './digest.js'
+import { external } from './external.js'
 import type { ChannelBindingType, SaslContext, SaslExchange } from './mechanism.js'
 import { plain } from './plain.js'
 import { scram } from './scram.js'
 
 /** What an authentication method can check. spec/listeners.md §2.6 */
-export type SaslCapability = 'plain' | 'scram' | 'anonymous'
+export type SaslCapability = 'plain' | 'digest' | 'scram' | 'anonymous' | 'external'
 
 interface Mechanism {
   /** The registered name. */
@@ -32,7 +34,7 @@ const scramPlusMechanism = (wire: string, hash: ScramHash): Mechanism => ({
   start: context => scram(hash, true, context),
 })
 
-/** Every mechanism by its name in `auth.sasl_mechanisms`, in the order of preference that is the default. */
+/** Every mechanism by its name in `auth.sasl_mechanisms`. */
 export const saslMechanisms = {
   scram_sha512_plus: scramPlusMechanism('SCRAM-SHA-512-PLUS', 'sha512'),
   scram_sha512: scramMechanism('SCRAM-SHA-512', 'sha512'),
@@ -46,12 +48,11 @@ export const saslMechanisms = {
   scram_sha1: scramMechanism('SCRAM-SHA-1', 'sha'),
   plain: { wire: 'PLAIN', needs: 'plain', start: plain },
   anonymous: { wire: 'ANONYMOUS', needs: 'anonymous', start: anonymous },
+  external: { wire: 'EXTERNAL', needs: 'external', start: external },
+  digest: { wire: 'DIGEST-MD5', needs: 'digest', start: digestMd5 },
 } as const satisfies Record<string, Mechanism>
 
 export type SaslMechanismName = keyof typeof saslMechanisms
-
-/** The default of `auth.sasl_mechanisms`. */
-export const defaultSaslMechanisms: readonly SaslMechanismName[] = Object.keys(saslMechanisms) as SaslMechanismName[] // Object.keys forgets the literal type
 
 export interface OfferInput {
   /** `auth.sasl_mechanisms`, in the order in which they are advertised. */
@@ -65,6 +66,8 @@ export interface OfferInput {
   mayPlainInClear: boolean
   /** The types that this connection can compute, best first; none without TLS and none over HTTP. */
   channelBindings: readonly ChannelBindingType[]
+  /** Whether the client showed a certificate that counts. */
+  hasCertificate: boolean
 }
 
 export interface Offer {
@@ -83,6 +86,7 @@ export function offerMechanisms(input: OfferInput): Offer {
       if (!input.capabilities.has(needs)) return false
       if (hash !== undefined && !input.hashes.includes(hash)) return false
       if (isPlus && !mayBind) return false
+      if (needs === 'external') return input.isEncrypted && input.hasCertificate
       return needs !== 'plain' || input.isEncrypted || input.mayPlainInClear
     })
   const isBound = offered.some(({ isPlus }) => isPlus)

@@ -115,15 +115,29 @@ export async function verifyPassword(password: string, credentials: Credentials)
 
 /**
  * Keys for an account that does not exist: always the same for one name, and to the client like any others, so a login
- * does not tell who has an account. `username` is a prepared localpart where it can be prepared.
+ * does not tell who has an account. `username` is a prepared localpart where it can be prepared; `iterations` are the counts
+ * that accounts have.
  */
-export function fakeScramKeys(secret: Buffer, hash: ScramHash, username: string, iterations: number): ScramKeys {
+export function fakeScramKeys(
+  secret: Buffer,
+  hash: ScramHash,
+  username: string,
+  iterations: readonly number[],
+): ScramKeys {
   const made = (what: string) => createHmac('sha512', secret).update(`${what}\0${hash}\0${username}`).digest()
   const { bytes } = scramHashes[hash]
   return {
     salt: made('salt').subarray(0, saltBytes),
-    iterations,
+    iterations: iterationsOf(secret, username, iterations),
     storedKey: made('stored').subarray(0, bytes),
     serverKey: made('server').subarray(0, bytes),
   }
+}
+
+/** One of the counts, always the same for one name; another count beside them changes it for few names only. */
+function iterationsOf(secret: Buffer, username: string, counts: readonly number[]): number {
+  const [first = 10_000] = counts
+  if (counts.length < 2) return first
+  const weight = (count: number) => createHmac('sha256', secret).update(`count\0${count}\0${username}`).digest('hex')
+  return counts.map(count => ({ count, weight: weight(count) })).reduce((a, b) => (a.weight > b.weight ? a : b)).count
 }
