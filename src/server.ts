@@ -20,6 +20,7 @@ import { StorageActor } from './actors/storage.js'
 import { longLived } from './actors/supervision.js'
 import { AccessRules } from './auth/access-rules.js'
 import { type Authenticator, createAuthenticator, serverSecret } from './auth/authenticate.js'
+import { authHttpPool } from './auth/http-pool.js'
 import type { Address, Base, ServerOptions, Undo } from './composition/base.js'
 import { startListeners } from './composition/listeners.js'
 import { configFor } from './config/for-host.js'
@@ -55,6 +56,11 @@ export interface Server {
   /** The actor tree from `path` (`/root/listeners`; root by default) down. */
   tree(path?: string, options?: InspectOptions): ActorInfo | undefined
   status(): ServerStatus
+  /**
+   * Reads the files of every `tls` table again. New handshakes use what they hold now; where something is wrong with them,
+   * what was read before stays, and an event says so. Connections live on. Resolves when all listeners are done.
+   */
+  reloadCertificates(): Promise<void>
   /** Drains: no new connections, `system-shutdown` to the clients, then the store. Idempotent; resolves when all is closed. */
   stop(reason?: string): Promise<void>
 }
@@ -100,7 +106,10 @@ async function start(config: Config, options: ServerOptions, later: Undo, undoAl
   const runtime = createRuntime({ clock, onFault: fault => tellFault(fault, counters, emit) })
   later(() => stopTree(runtime.root, 'shutdown', config.general.shutdown_timeout))
   const onBug = (error: unknown) => emit('server.bug', thrown(error))
-  const base: Base = { config, options, clock, emit, counters, runtime, backlog: new Backlog(), onBug, later }
+  const reloads: (() => Promise<void>)[] = []
+  const onReload = (reload: () => Promise<void>) => void reloads.push(reload)
+  const backlog = new Backlog()
+  const base: Base = { config, options, clock, emit, counters, runtime, backlog, onBug, later, onReload }
 
   const store = await startStorage(base)
   const sessions = new SessionRegistry()
@@ -123,11 +132,13 @@ async function start(config: Config, options: ServerOptions, later: Undo, undoAl
     counters,
   })
   const health = () => (state === 'running' ? (store.isOpen ? 'ok' : 'storage') : state)
-  addresses.push(...(await startListeners(base, routing, running, authenticator, health)))
+  addresses.push(...(await startListeners(base, rules, routing, running, authenticator, health)))
   await startControl(base, routing, authenticator, status)
   state = 'running'
   emit('server.ready', { ms: Math.round(clock.now() - startedAt) })
 
+  // One after the other, so that the newest files win.
+  let reloaded = Promise.resolve()
   let stopping: Promise<void> | undefined
   void runtime.ended.then(async reason => {
     if (stopping !== undefined) return
@@ -157,6 +168,12 @@ async function start(config: Config, options: ServerOptions, later: Undo, undoAl
       return () => {
         for (const end of ends) end()
       }
+    },
+    reloadCertificates() {
+      reloaded = reloaded.then(async () => {
+        for (const reload of reloads) await reload()
+      })
+      return reloaded
     },
     stop: (reason = 'stop') => (stopping ??= stop(reason)),
     internals: { runtime, store, authenticator, sessions },
@@ -191,16 +208,22 @@ async function startStorage({ config, options, clock, emit, runtime, later }: Ba
 }
 
 async function startAuthentication(
-  { config }: Base,
+  { config, clock, emit, later }: Base,
   store: SqliteStore,
   sessions: SessionRegistry,
 ): Promise<Authenticator> {
-  return createAuthenticator({
+  const authenticator = createAuthenticator({
     store,
     hosts: new Map(config.general.hosts.map(host => [host, configFor(config, host).auth])),
     secret: await serverSecret(store),
     isOnline: (user, host) => sessions.isConnected(`${user}@${host}`),
+    clock,
+    httpPool: host => authHttpPool(config.outgoing_pools, host, clock),
+    onBackEndFailure: (host, method, error) => emit('auth.backendFailed', { host, method, error }),
   })
+  later(() => authenticator.stop())
+  await authenticator.start()
+  return authenticator
 }
 
 function startRouting(

@@ -37,7 +37,8 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   const tables = Object.fromEntries(
     [...new Set([...Object.keys(defaults), ...Object.keys(given)])].map(name => [
       name,
-      { ...(defaults as Record<string, object>)[name], ...given[name] }, // looked up by any table's name
+      // looked up by any table's name; an array of tables has nothing to be laid over
+      Array.isArray(given[name]) ? given[name] : { ...(defaults as Record<string, object>)[name], ...given[name] },
     ]),
   )
   const object = options.modules === undefined ? tables : { ...tables, modules: options.modules }

@@ -22,6 +22,7 @@ import { Framer } from '../protocols/xml/framer.js'
 import { buildElement } from '../protocols/xml/tree.js'
 import type { Session } from '../sessions/session.js'
 import { TcpTransport } from '../transports/tcp.js'
+import { TokenBucket } from '../transports/token-bucket.js'
 import { MAX_UNWRITTEN, type Peer, type TransportContext, type TransportOwner } from '../transports/transport.js'
 import type { Backlog, Reader } from './backlog.js'
 import { Actor, type ActorInit, type StopReason } from './runtime/index.js'
@@ -39,6 +40,10 @@ const BURST = 8
 /** Deadlines: the state before the session, the handshake, and everything before the session together. */
 const STATE = 'state'
 const LOGIN = 'login'
+/** Ends a pause that the shaper made. */
+const SHAPER = 'shaper'
+/** Longest piece that a shaper counts at a time, in bytes, and for slow ones in seconds: what a pause is for comes before it. */
+const SHAPED_PIECE = { bytes: 16_384, seconds: 4 }
 
 /** Namespaces whose children a client may not send. spec/listeners.md §3.1.6 */
 const stripped = interest(NS.delay) | interest(NS.legacyDelay)
@@ -57,10 +62,16 @@ export interface C2sServices {
   readonly isDirectTls: boolean
   /** Bytes of one stanza after login. */
   readonly stanzaBytes: number
+  /** Bytes that one read may inflate to; undefined without compression. */
+  readonly inflatedBytes: number | undefined
   /** Milliseconds in each state before the session. */
   readonly stateTimeout: number
   /** Begins the server's side of TLS; throws when the listener has no certificate. */
   secure(transport: TcpTransport, onSecured: () => void): void
+  /** Bytes a second that may be read; undefined = no limit. Asked with the served domain first, then with the full JID. */
+  rateOf(jid: Jid): number | undefined
+  /** Whether the listener's access rule lets this JID open a session. */
+  mayOpen(jid: Jid): boolean
   /** 16 lower-case hex digits. */
   newStreamId(): string
   newResource(): string
@@ -115,6 +126,15 @@ export class Connection extends Actor<ConnectionMessage> implements Session, Tra
   private unread: Uint8Array[] | undefined = undefined
   private isReading = false
   private inARow = 0
+  /** Limits what is read; the pieces behind the one that overdrew it wait. */
+  private shaper: TokenBucket | undefined = undefined
+  private unshaped: Buffer[] | undefined = undefined
+  private isShaped = false
+  private shaperPauses = 0
+  /** The client asked for compression in its session and has not opened its stream again. */
+  private isReopening = false
+  /** Clear chunks that came before compression began and are in the mailbox still. */
+  private staleChunks = 0
   /** Too much waits in the whole server: nothing is read. */
   private isHeld = false
   /** Of the stanzas in the mailbox. */
@@ -164,7 +184,9 @@ export class Connection extends Actor<ConnectionMessage> implements Session, Tra
     }
   }
 
-  protected override timedOut(): void | Promise<void> {
+  protected override timedOut(kind: string | number): void | Promise<void> {
+    if (kind === SHAPER) return this.shaperDone()
+    if (this.isReopening) return this.part({ error: new StreamError('connection-timeout') })
     if (this.transport.isSecuring) return this.part({ isSilent: true })
     if (!this.isBound) return this.negotiate({ type: 'timedOut' })
   }
@@ -197,6 +219,11 @@ export class Connection extends Actor<ConnectionMessage> implements Session, Tra
   // ---- TransportOwner: what the transport tells
 
   received(chunk: Buffer): void {
+    if (this.shaper === undefined) this.admit(chunk)
+    else this.shape(chunk)
+  }
+
+  private admit(chunk: Buffer): void {
     // One chunk in flight: while it is not handled, the socket waits.
     this.chunks++
     if (this.chunks > 1) this.transport.pause()
@@ -215,7 +242,8 @@ export class Connection extends Actor<ConnectionMessage> implements Session, Tra
   }
 
   private readOn(): void {
-    if (this.chunks === 0 && !this.isHeld && !this.transport.isBlocked) this.transport.resume()
+    if (this.chunks > 0 || this.isHeld || this.isShaped || this.transport.isBlocked) return
+    this.transport.resume()
   }
 
   blocked(): void {
@@ -224,8 +252,12 @@ export class Connection extends Actor<ConnectionMessage> implements Session, Tra
   }
 
   drained(): void {
-    this.resumeStanzas()
+    if (!this.isReopening) this.resumeStanzas()
     this.readOn()
+  }
+
+  inputOverflowed(): void {
+    this.tell({ type: 'end', error: new StreamError('policy-violation', 'child element too big') })
   }
 
   outputOverflowed(): void {
@@ -236,9 +268,56 @@ export class Connection extends Actor<ConnectionMessage> implements Session, Tra
     this.tell({ type: 'lost', reason })
   }
 
+  // ---- the shaper: what overdraws it is handled, then nothing is read for a while. spec/listeners.md §2.4
+
+  /** A fresh, full bucket, or none. */
+  private shapeAs(jid: Jid): void {
+    const rate = this.services.rateOf(jid)
+    this.shaper = rate === undefined ? undefined : new TokenBucket(rate, this.services.transport.now())
+    if (this.isShaped) this.disarm(SHAPER)
+    this.shaperDone()
+  }
+
+  private shape(bytes: Buffer): void {
+    this.unshaped ??= []
+    this.unshaped.push(bytes)
+    if (!this.isShaped) this.shapeOn()
+  }
+
+  /** Takes pieces until one overdraws the bucket. */
+  private shapeOn(): void {
+    for (let bytes = this.unshaped?.shift(); bytes !== undefined; bytes = this.unshaped?.shift()) {
+      const size = this.shaper === undefined ? bytes.length : pieceOf(this.shaper)
+      if (bytes.length > size) this.unshaped?.unshift(bytes.subarray(size))
+      const piece = bytes.subarray(0, size)
+      this.admit(piece)
+      const now = this.services.transport.now()
+      const delay = this.shaper?.take(piece.length, now) ?? 0
+      if (delay === 0) continue
+      this.isShaped = true
+      this.shaperPauses++
+      this.transport.pause()
+      this.arm(SHAPER, now + delay)
+      return
+    }
+    this.unshaped = undefined
+  }
+
+  private shaperDone(): void {
+    this.isShaped = false
+    this.shapeOn()
+    this.readOn()
+  }
+
   // ---- bytes from the client
 
   private read(chunk: Uint8Array): void | Promise<void> {
+    if (this.staleChunks > 0) {
+      this.staleChunks--
+      this.chunks--
+      this.readOn()
+      return
+    }
     if (this.isReading) {
       this.unread ??= []
       this.unread.push(chunk)
@@ -271,7 +350,7 @@ export class Connection extends Actor<ConnectionMessage> implements Session, Tra
 
   /** A client may ask more at once than its mailbox holds answers. */
   private mustYield(): boolean {
-    if (this.inARow < BURST) return false
+    if (this.inARow < BURST || this.isReopening) return false
     this.inARow = 0
     return this.waitingStanzas > 0 && this.lostBecause === undefined
   }
@@ -315,6 +394,7 @@ export class Connection extends Actor<ConnectionMessage> implements Session, Tra
         }
         return this.negotiate({ type: 'received', element: buildElement(item) })
       case 'header':
+        if (this.isReopening) return this.reopened()
         if (this.isBound) return this.part({ error: new StreamError('policy-violation') })
         return this.negotiate({ type: 'opened', header: item })
       case 'end':
@@ -326,8 +406,9 @@ export class Connection extends Actor<ConnectionMessage> implements Session, Tra
 
   private stanza(frame: Frame): void | Promise<void> {
     const { name } = frame
+    if (frame.ns !== NS.client) return this.nonza(frame)
     // What belongs to an extension that is not here is ignored. spec/listeners.md §3.1.3
-    if (frame.ns !== NS.client || (name !== 'message' && name !== 'presence' && name !== 'iq')) return
+    if (name !== 'message' && name !== 'presence' && name !== 'iq') return
     const { from } = frame
     if (from !== undefined && from !== this.jid.text && !this.isOwn(from)) {
       return this.part({ error: new StreamError('invalid-from') })
@@ -336,6 +417,44 @@ export class Connection extends Actor<ConnectionMessage> implements Session, Tra
     this.services.counters.stanzasIn++
     const stanza = Stanza.fromFrame(frame, this.jid, this.lang)
     return this.services.route(this, frame.mask & stripped ? withoutDelay(stanza) : stanza)
+  }
+
+  private nonza(frame: Frame): void {
+    const { inflatedBytes } = this.services
+    if (frame.name !== 'compress' || frame.ns !== NS.compress) return
+    if (inflatedBytes === undefined || this.transport.isCompressed) return
+    const refusal = c2s.compressionRefusal(buildElement(frame))
+    if (refusal !== undefined) {
+      this.transport.send(c2s.compressionFailed(refusal).xml)
+      return
+    }
+    // The session goes on; what comes for it waits until the client has opened its stream again.
+    this.transport.send(c2s.compressed)
+    this.compress()
+    this.framer.reset()
+    this.isReopening = true
+    this.pauseStanzas()
+    this.arm(STATE, this.services.transport.now() + this.services.stateTimeout)
+  }
+
+  /** spec/listeners.md §3.1.2: there is nothing left to negotiate. */
+  private reopened(): void {
+    const { newStreamId, environment } = this.services
+    this.isReopening = false
+    this.disarm(STATE)
+    const { language: lang } = environment
+    this.transport.send(framing.open({ id: newStreamId(), from: this.jid.domain, hasVersion: true, lang }))
+    this.transport.send(framing.features(''))
+    if (!this.transport.isBlocked) this.resumeStanzas()
+  }
+
+  private compress(): void {
+    this.transport.compress(this.services.inflatedBytes ?? 0)
+    // What came in clear behind <compress/> is not part of the stream any more.
+    this.staleChunks = this.chunks - 1 - (this.unread?.length ?? 0)
+    this.chunks -= this.unread?.length ?? 0
+    this.unread = undefined
+    this.unshaped = undefined
   }
 
   private isOwn(from: string): boolean {
@@ -362,16 +481,28 @@ export class Connection extends Actor<ConnectionMessage> implements Session, Tra
 
   // ---- negotiation
 
-  private async negotiate(event: c2s.Event): Promise<void> {
+  private negotiate(event: c2s.Event): void | Promise<void> {
     const { state, effects } = c2s.transition(this.state, event, this.services.environment)
     this.state = state
     if (state.phase !== 'closed' && state.phase !== 'securing') {
       this.arm(STATE, this.services.transport.now() + this.services.stateTimeout)
     }
-    for (const effect of effects) {
-      const following = await this.perform(effect)
-      if (following !== undefined) await this.negotiate(following)
+    return this.performFrom(effects, 0)
+  }
+
+  /** In order, each with what follows from it; a promise only where something takes time. */
+  private performFrom(effects: readonly c2s.Effect[], start: number): void | Promise<void> {
+    for (let i = start; i < effects.length; i++) {
+      const following = this.perform(effects[i]!) // i is below length
+      if (following === undefined) continue
+      const waiting =
+        following instanceof Promise ? following.then(after => this.followUp(after)) : this.followUp(following)
+      if (waiting instanceof Promise) return waiting.then(() => this.performFrom(effects, i + 1))
     }
+  }
+
+  private followUp(event: c2s.Event | undefined): void | Promise<void> {
+    if (event !== undefined) return this.negotiate(event)
   }
 
   private perform(effect: c2s.Effect): c2s.Event | undefined | Promise<c2s.Event | undefined> {
@@ -398,8 +529,12 @@ export class Connection extends Actor<ConnectionMessage> implements Session, Tra
         return
       case 'startTls':
         this.framer.reset()
+        this.unshaped = undefined
         this.transport.flush()
         this.handshake()
+        return
+      case 'compress':
+        this.compress()
         return
       case 'exchange':
         this.mechanism = effect.mechanism
@@ -441,11 +576,13 @@ export class Connection extends Actor<ConnectionMessage> implements Session, Tra
   }
 
   private facts(host: string): LoginFacts {
-    const { isEncrypted, tls } = this.transport
-    return { host, isEncrypted, tls }
+    const { isEncrypted, tls, clientCertificate, peer } = this.transport
+    return { host, isEncrypted, tls, clientCertificate, address: peer.address }
   }
 
   private offer({ host, features }: Extract<c2s.Effect, { type: 'offer' }>): undefined {
+    const domain = Jid.of('', host)
+    if (domain !== undefined) this.shapeAs(domain)
     const { mechanisms, channelBindings } = features.isAuthenticated
       ? { mechanisms: [], channelBindings: [] }
       : this.services.login.offer(this.facts(host))
@@ -481,6 +618,11 @@ export class Connection extends Actor<ConnectionMessage> implements Session, Tra
   private bind({ host, account, resource, id }: Extract<c2s.Effect, { type: 'bind' }>): c2s.Event | undefined {
     const jid = Jid.of(account, host, resource ?? this.services.newResource())
     if (jid === undefined) return { type: 'bindRefused', id, condition: 'bad-request' }
+    if (!this.services.mayOpen(jid)) {
+      this.services.counters.sessionsRefused++
+      this.services.emit('session.refused', { jid: jid.text, address: this.transport.peer.address })
+      return { type: 'bindRefused', id, condition: 'not-allowed' }
+    }
     this.jid = jid
     this.isBound = true
     this.state = { phase: 'bound', isEncrypted: this.transport.isEncrypted, jid }
@@ -490,6 +632,7 @@ export class Connection extends Actor<ConnectionMessage> implements Session, Tra
     this.services.counters.sessionsOpened++
     this.services.counters.sessionsNow++
     this.services.emit('session.opened', { jid: jid.text })
+    this.shapeAs(jid)
     this.services.open(this)
     const result = new Element('iq', { type: 'result', id })
     result.c('bind', { xmlns: NS.bind }).c('jid').t(jid.text)
@@ -506,7 +649,7 @@ export class Connection extends Actor<ConnectionMessage> implements Session, Tra
   }
 
   /** Says goodbye as the reason asks, gives the session back, and finds another way for what was not delivered. */
-  protected override async stopped(reason: StopReason): Promise<void> {
+  protected override stopped(reason: StopReason): void | Promise<void> {
     const { stanzas } = this.unhandled()
     this.taken(this.waitingBytes)
     this.services.backlog.forget(this)
@@ -516,16 +659,21 @@ export class Connection extends Actor<ConnectionMessage> implements Session, Tra
     }
     this.farewell(error, isSilent)
     this.count(error, reason)
-    if (this.isBound) {
-      this.services.leave(this, error?.text)
-      for (const stanza of stanzas) {
-        if (stanza instanceof Stanza) await this.services.reroute(this, stanza)
-        // Whoever takes it has a limit too, and gets its turn before the next.
-        await nextTurn()
-      }
-    }
+    if (this.isBound) this.services.leave(this, error?.text)
     // At a shutdown the process waits for the last words to be on their way.
-    if (reason === 'shutdown') await this.transport.finished()
+    const isLast = reason === 'shutdown'
+    if (this.isBound && stanzas.length > 0) {
+      return this.rerouteAll(stanzas).then(() => (isLast ? this.transport.finished() : undefined))
+    }
+    if (isLast) return this.transport.finished()
+  }
+
+  private async rerouteAll(messages: readonly ConnectionMessage[]): Promise<void> {
+    for (const stanza of messages) {
+      if (stanza instanceof Stanza) await this.services.reroute(this, stanza)
+      // Whoever takes it has a limit too, and gets its turn before the next.
+      await nextTurn()
+    }
   }
 
   private count(error: StreamError | undefined, reason: StopReason): void {
@@ -567,6 +715,12 @@ export class Connection extends Actor<ConnectionMessage> implements Session, Tra
       port: peer.port,
       isEncrypted,
       isBlocked,
+      ...(this.transport.isCompressed && { isCompressed: true }),
+      ...(this.shaper !== undefined && {
+        rate: this.shaper.rate,
+        shaperPauses: this.shaperPauses,
+        isShaped: this.isShaped,
+      }),
       bytesIn,
       bytesOut,
       stanzasIn: this.stanzasIn,
@@ -607,4 +761,9 @@ function withoutDelay(stanza: Stanza): Stanza {
     if (!isDelay) element.children.push(child)
   }
   return Stanza.fromElement(element)
+}
+
+/** Bytes that are counted at a time. */
+function pieceOf({ rate }: TokenBucket): number {
+  return Math.min(SHAPED_PIECE.bytes, SHAPED_PIECE.seconds * rate)
 }

@@ -19,7 +19,7 @@ export interface ServerOptions {
 export interface Address {
   /** In the actor tree. */
   readonly name: string
-  readonly protocol: 'c2s' | 'http'
+  readonly protocol: 'c2s' | 'http' | 'udp'
   readonly address: string
   readonly port: number
 }
@@ -38,4 +38,6 @@ export interface Base {
   readonly backlog: Backlog
   readonly onBug: (error: unknown) => void
   readonly later: Undo
+  /** Registers what is done when the server is asked to read its certificates again. It never rejects. */
+  readonly onReload: (reload: () => Promise<void>) => void
 }

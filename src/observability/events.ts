@@ -38,11 +38,12 @@ export const catalogue = {
   'server.stopping': event<{ reason: string }>('notice', 'server stopping'),
   'server.stopped': event<{ ms: number }>('notice', 'server stopped'),
   'server.bug': event<{ error: string; stack?: string }>('error', 'unexpected error'),
-  'signal.ignored': event<{ signal: string }>('notice', 'signal ignored'),
 
   'config.notice': event<{ path: string; text: string }>('info', 'configuration'),
   'config.warning': event<{ path: string; text: string }>('warning', 'configuration'),
   'certificate.created': event<{ file: string; names: string }>('warning', 'development certificate created'),
+  'certificate.reloaded': event<{ listener: string; file: string; until: string }>('notice', 'certificate read again'),
+  'certificate.refused': event<{ listener: string; error: string }>('error', 'certificate kept, the new one is no good'),
 
   'listener.bound': event<{ listener: string; address: string; port: number }>('notice', 'listening'),
   'listener.retrying': event<{ listener: string; address: string; port: number; attempt: number; error: string }>(
@@ -53,6 +54,14 @@ export const catalogue = {
     'critical',
     'listener failed',
   ),
+  'proxy.refused': event<{ listener: string; address: string; port: number; reason: string }>(
+    'info',
+    'connection without an accepted PROXY header closed',
+  ),
+  'datagrams.dropped': event<{ listener: string; count: number }>(
+    'warning',
+    'datagrams dropped, there is no XMPP over UDP',
+  ),
 
   'connection.opened': event<{ connection: string; address: string; port: number }>('debug', 'connection opened'),
   'connection.closed': event<{ connection: string; reason: string; jid?: string }>('debug', 'connection closed'),
@@ -62,7 +71,10 @@ export const catalogue = {
     'info',
     'authentication failed',
   ),
+  'auth.blocked': event<{ address: string; host: string; user: string }>('notice', 'too many failed logins'),
+  'auth.backendFailed': event<{ host: string; method: string; error: string }>('warning', 'a method of login failed'),
 
+  'session.refused': event<{ jid: string; address: string }>('info', 'session refused by the access rule'),
   'session.opened': event<{ jid: string }>('info', 'session opened'),
   'session.closed': event<{ jid: string; reason: string }>('info', 'session closed'),
   'session.replaced': event<{ jid: string }>('info', 'session replaced by a newer one'),

@@ -1,7 +1,11 @@
+import type { X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { SecureContext } from 'node:tls'
 import { TLSSocket } from 'node:tls'
 import type { Stanza } from '../protocols/stanza/stanza.js'
+import { sends } from '../tls/channel-binding.js'
+import { ClientVerifier } from '../tls/client-certificate.js'
+import { Compression, type CompressionOwner } from './compression.js'
 import { Output, returnSlab, type Slab } from './output.js'
 import {
   type Alarm,
@@ -49,15 +53,22 @@ function release(socket: HeldSocket): void {
   for (const [event, handler] of Object.entries(handlers)) socket.removeListener(event, handler)
 }
 
-/** A stream over TCP, in clear or over TLS. */
-export class TcpTransport implements Transport {
+/** A stream over TCP, in clear or over TLS, compressed or not. */
+export class TcpTransport implements Transport, CompressionOwner {
   isEncrypted = false
   /** A TLS handshake is under way: nothing may be written, in clear or behind it. */
   isSecuring = false
   isBlocked = false
+  /** The client's, where SASL EXTERNAL may use it. spec/listeners.md §1.6.4 */
+  clientCertificate: X509Certificate | undefined = undefined
   bytesIn = 0
   bytesOut = 0
   private readonly output = new Output()
+  private compression: Compression | undefined = undefined
+  /** What was read last is not inflated yet: the socket waits, whatever the owner says. */
+  private isInflating = false
+  /** The owner wants nothing to be read. */
+  private isPaused = false
   private isFlushing = false
   private isClosing = false
   private isGone = false
@@ -78,25 +89,37 @@ export class TcpTransport implements Transport {
     socket.resume()
   }
 
+  get isCompressed(): boolean {
+    return this.compression !== undefined
+  }
+
   /** The TLS socket, for channel bindings; undefined in clear. */
   get tls(): TLSSocket | undefined {
     return this.socket instanceof TLSSocket ? this.socket : undefined
   }
 
   /** Runs the server's side of a TLS handshake on the socket, which must hold nothing unread that counts. */
-  secure(context: SecureContext, options: { onSecured(): void; alpn?: (offered: string[]) => string }): void {
+  secure(
+    context: SecureContext | ClientVerifier,
+    options: { onSecured(): void; alpn?: (offered: string[]) => string; certificate?: X509Certificate },
+  ): void {
     const raw = this.socket
     this.isSecuring = true
     release(raw)
     // What was read in clear and not handled is not part of the stream any more. RFC 6120 §5.4.3.3
     while (raw.read() !== null);
     raw.on('error', () => raw.destroy())
-    const { alpn } = options
+    if (context instanceof ClientVerifier) {
+      this.secureVerified(context, raw, options)
+      return
+    }
+    const { alpn, certificate } = options
     const secured = new TLSSocket(raw, {
       isServer: true,
       secureContext: context,
       ...(alpn && { ALPNCallback: ({ protocols }: { protocols: string[] }) => alpn(protocols) }),
     })
+    if (certificate !== undefined) sends(secured, certificate)
     this.socket = secured
     hold(secured, this)
     secured.once('secure', () => {
@@ -104,6 +127,40 @@ export class TcpTransport implements Transport {
       this.isEncrypted = true
       options.onSecured()
     })
+  }
+
+  /** The same where the client is asked for a certificate: there is no TLS socket before the handshake is done. */
+  private secureVerified(
+    verifier: ClientVerifier,
+    raw: Socket,
+    options: { onSecured(): void; certificate?: X509Certificate },
+  ): void {
+    const gone = () => this.closed()
+    raw.once('close', gone)
+    verifier.begin(raw, {
+      verified: (secured, certificate) => {
+        raw.removeListener('close', gone)
+        if (options.certificate !== undefined) sends(secured, options.certificate)
+        this.socket = secured
+        hold(secured, this)
+        this.clientCertificate = certificate
+        this.isSecuring = false
+        this.isEncrypted = true
+        options.onSecured()
+      },
+      refused: problem => {
+        this.cause = `certificate refused: ${problem}`
+      },
+    })
+  }
+
+  /**
+   * What is written and read from here on is compressed; one read may inflate to `limit` bytes. What was read and not
+   * handled must be thrown away by the owner. XEP-0138
+   */
+  compress(limit: number): void {
+    this.flush()
+    this.compression = new Compression(this, limit)
   }
 
   send(xml: string): void {
@@ -122,6 +179,12 @@ export class TcpTransport implements Transport {
   flush(): void {
     this.isFlushing = false
     if (this.isGone || this.output.length === 0) return
+    if (this.compression !== undefined) {
+      for (const slab of this.output.take()) {
+        this.compression.deflate(slab.bytes.subarray(0, slab.used), () => returnSlab(slab))
+      }
+      return
+    }
     const { socket } = this
     const single = this.output.takeSingle()
     if (single !== undefined) {
@@ -135,18 +198,21 @@ export class TcpTransport implements Transport {
   }
 
   pause(): void {
+    this.isPaused = true
     this.socket.pause()
   }
 
   resume(): void {
-    if (!this.isGone) this.socket.resume()
+    this.isPaused = false
+    if (!this.isGone && !this.isInflating) this.socket.resume()
   }
 
   close(): void {
     if (this.isGone || this.isClosing) return
     this.flush()
     this.isClosing = true
-    this.socket.end()
+    if (this.compression === undefined) this.socket.end()
+    else this.compression.end(() => this.socket.end())
     // A peer that goes on talking is not listened to, only waited for.
     this.socket.resume()
     this.arm(LINGER, this.context.now() + LINGER_MS)
@@ -186,8 +252,14 @@ export class TcpTransport implements Transport {
     this.alarm.arm(kind, at)
   }
 
+  /** What was gathered and not written goes nowhere. */
+  private drop(): void {
+    for (const slab of this.output.take()) returnSlab(slab)
+  }
+
   private mark(): void {
-    if (this.output.length + this.socket.writableLength > MAX_UNWRITTEN) {
+    const unwritten = this.output.length + this.socket.writableLength + (this.compression?.waiting ?? 0)
+    if (unwritten > MAX_UNWRITTEN) {
       this.owner.outputOverflowed()
       return
     }
@@ -197,11 +269,16 @@ export class TcpTransport implements Transport {
   }
 
   private writeSlab(slab: Slab): void {
-    this.bytesOut += slab.used
-    this.context.traffic.bytesOut += slab.used
+    this.write(slab.bytes.subarray(0, slab.used), slab)
+  }
+
+  /** The slab, if the bytes are of one, is free when they are with the kernel. */
+  private write(bytes: Buffer, slab: Slab | undefined): void {
+    this.bytesOut += bytes.length
+    this.context.traffic.bytesOut += bytes.length
     if (this.pending++ === 0) this.writtenAt = this.context.now()
-    this.socket.write(slab.bytes.subarray(0, slab.used), () => {
-      returnSlab(slab)
+    this.socket.write(bytes, () => {
+      if (slab !== undefined) returnSlab(slab)
       this.pending--
       this.writtenAt = this.context.now()
     })
@@ -220,7 +297,14 @@ export class TcpTransport implements Transport {
   arrived(chunk: Buffer): void {
     this.bytesIn += chunk.length
     this.context.traffic.bytesIn += chunk.length
-    if (!this.isClosing) this.owner.received(chunk)
+    if (this.isClosing) return
+    if (this.compression === undefined) {
+      this.owner.received(chunk)
+      return
+    }
+    this.isInflating = true
+    this.socket.pause()
+    this.compression.inflate(chunk)
   }
 
   drained(): void {
@@ -231,8 +315,11 @@ export class TcpTransport implements Transport {
 
   peerEnded(): void {
     if (this.cause === '') this.cause = 'closed by peer'
-    // Half-open streams are of no use in XMPP.
-    if (!this.isClosing) this.socket.end()
+    if (this.isClosing) return
+    // Half-open streams are of no use in XMPP; Node refuses what is written from here on.
+    this.isClosing = true
+    this.drop()
+    this.socket.end()
   }
 
   failed(error: NodeJS.ErrnoException): void {
@@ -244,10 +331,37 @@ export class TcpTransport implements Transport {
     this.isGone = true
     this.alarm?.drop()
     this.alarm = undefined
-    for (const slab of this.output.take()) returnSlab(slab)
+    this.drop()
+    this.compression?.destroy()
     release(this.socket)
     // A socket that is gone may still tell of an error.
     this.socket.on('error', () => {})
     this.owner.lost(this.cause === '' ? 'closed' : this.cause)
+  }
+
+  // ---- from the compression
+
+  inflated(bytes: Buffer): void {
+    if (!this.isClosing) this.owner.received(bytes)
+  }
+
+  inflatedAll(): void {
+    this.isInflating = false
+    if (!this.isPaused && !this.isGone) this.socket.resume()
+  }
+
+  inflatedTooMuch(): void {
+    this.owner.inputOverflowed()
+  }
+
+  inflateFailed(error: Error): void {
+    this.cause = `not a zlib stream: ${error.message}`
+    this.destroy()
+  }
+
+  deflated(bytes: Buffer): void {
+    if (this.isGone) return
+    this.write(bytes, undefined)
+    if (this.socket.writableLength > 0) this.waiting()
   }
 }

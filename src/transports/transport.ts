@@ -14,6 +14,8 @@ export interface TransportOwner {
   drained(): void
   /** More than `MAX_UNWRITTEN` bytes wait to be written. */
   outputOverflowed(): void
+  /** One read inflates to more than it may; nothing more is read. spec/listeners.md §1.11 */
+  inputOverflowed(): void
   /** The peer is gone; nothing more comes or goes. Told once, also after `close` and `destroy`. */
   lost(reason: string): void
 }

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import net from 'node:net'
 import tls from 'node:tls'
+import { constants, createDeflate, createInflate, type Deflate, type Inflate } from 'node:zlib'
 import type { Element } from 'ltx'
 import { clientExchange, type SaslOptions } from './sasl.js'
 import { contains, parseXml, streamReader } from './xml.js'
@@ -115,6 +116,9 @@ export class Client {
   readonly domain: string
   readonly #options: ConnectOptions
   #socket: net.Socket
+  /** What is sent goes through it, once the stream is compressed. */
+  #deflater: Deflate | undefined
+  #inflater: Inflate | undefined
   readonly #queue: Element[] = []
   readonly #waiters = new Set<Waiter>()
   readonly #reader
@@ -171,7 +175,8 @@ export class Client {
   /** Sends bytes as they stand. False when the connection is gone; resolves once the kernel has them. */
   sendBytes(bytes: Uint8Array): Promise<boolean> {
     return new Promise(resolve => {
-      this.#socket.write(bytes, error => resolve(!error))
+      const to = this.#deflater ?? this.#socket
+      to.write(bytes, error => resolve(!error))
     })
   }
 
@@ -194,6 +199,22 @@ export class Client {
     await this.send(`<starttls xmlns="${ns.tls}"/>`)
     await this.receives(`<proceed xmlns="${ns.tls}"/>`)
     await this.handshake()
+  }
+
+  /** Asks for compression and turns it on. The next step is to open a new stream. XEP-0138 */
+  async compress(): Promise<void> {
+    await this.send(`<compress xmlns="${ns.compress}"><method>zlib</method></compress>`)
+    await this.receives(`<compressed xmlns="${ns.compress}"/>`)
+    const socket = this.#socket
+    const inflater = createInflate()
+    inflater.on('data', bytes => this.#read(bytes))
+    inflater.on('error', error => this.#note(`[${error.message}]`))
+    socket.removeAllListeners('data')
+    socket.on('data', bytes => inflater.write(bytes))
+    const deflater = createDeflate({ flush: constants.Z_SYNC_FLUSH })
+    deflater.on('data', bytes => socket.write(bytes))
+    this.#deflater = deflater
+    this.#inflater = inflater
   }
 
   /** The TLS handshake alone, for tests that said `<starttls/>` in their own words. */
@@ -356,10 +377,15 @@ export class Client {
     socket.on('close', () => {
       // The socket under TLS may close first.
       if (socket !== this.#socket) return
-      this.#isClosed = true
       living.delete(this)
-      this.#wake()
+      if (this.#inflater === undefined) this.#gone()
+      else this.#inflater.once('close', () => this.#gone()).end()
     })
+  }
+
+  #gone(): void {
+    this.#isClosed = true
+    this.#wake()
   }
 
   #read(bytes: Buffer): void {
@@ -393,7 +419,7 @@ export class Client {
       return
     }
     this.#clientEndedStream = true
-    this.#socket.end('</stream:stream>')
+    void this.send('</stream:stream>').then(() => this.#socket.end())
   }
 
   #receivesWhere(matches: (element: Element) => boolean, what: string, waiting: Waiting): Promise<Element> {

@@ -21,6 +21,8 @@ export interface Environment {
   readonly language: string
   /** STARTTLS on this listener. */
   readonly startTls: 'none' | 'offered' | 'required'
+  /** Stream compression on this listener. XEP-0138 */
+  readonly offersCompression: boolean
   readonly hidesServiceName: boolean
   serves(host: string): boolean
 }
@@ -44,11 +46,11 @@ interface Hosted extends Secured {
 
 export type State =
   /** Waits for a stream header: the first, or the one after TLS or SASL. */
-  | (Secured & { phase: 'opening'; host?: string; account?: string; attemptsLeft: number })
+  | (Secured & { phase: 'opening'; host?: string; account?: string; isCompressed?: boolean; attemptsLeft: number })
   | (Hosted & { phase: 'negotiating' })
   | (Hosted & { phase: 'securing' })
   | (Hosted & { phase: 'authenticating'; exchange: SaslExchange })
-  | (Secured & { phase: 'binding'; host: string; account: string })
+  | (Secured & { phase: 'binding'; host: string; account: string; isCompressed: boolean })
   | (Secured & { phase: 'bound'; jid: Jid })
   | { phase: 'closed' }
 
@@ -66,7 +68,7 @@ export type Event =
   | { type: 'secured' }
   /** The answer to `exchange`: a mechanism was chosen, or there is none of that name. */
   | { type: 'exchangeStarted'; exchange: SaslExchange | undefined; initial: Buffer | undefined }
-  /** The answer to `lookup` or `verify`. */
+  /** The answer to `check`. */
   | { type: 'checked'; exchange: SaslExchange; step: SaslStep }
   /** The answer to `bind`. */
   | { type: 'bindRefused'; id: string | undefined; condition: StanzaCondition }
@@ -75,15 +77,17 @@ export type Effect =
   /** Write a stream header. */
   | { type: 'open'; from: string; hasVersion: boolean }
   /** Write `<stream:features/>` for this point of the negotiation. */
-  | { type: 'offer'; host: string; features: Pick<FeatureContext, 'startTls' | 'isAuthenticated'> }
+  | { type: 'offer'; host: string; features: Pick<FeatureContext, 'startTls' | 'hasCompression' | 'isAuthenticated'> }
   | { type: 'send'; xml: string }
   /** Throw away everything read so far: the client opens a new stream. */
   | { type: 'restart' }
   /** Begin the TLS handshake; nothing read in clear counts any more. RFC 6120 §5.3.3 */
   | { type: 'startTls' }
+  /** Compress both directions from here on; nothing read before counts any more. XEP-0138 */
+  | { type: 'compress' }
   /** Find the mechanism on this host. */
   | { type: 'exchange'; host: string; mechanism: string; initial: Buffer | undefined }
-  /** Do what the step asks (`lookup`, `verify`) and report as `checked`. */
+  /** Do what the step asks (`lookup`, `verify`, `identify`, `wait`) and report as `checked`. */
   | { type: 'check'; host: string; exchange: SaslExchange; step: SaslStep }
   | { type: 'authenticated'; jid: Jid }
   | { type: 'loginFailed'; host: string; reason: string }
@@ -144,11 +148,13 @@ function opening(state: In<'opening'>, event: Event, environment: Environment): 
   if (header.lang !== undefined && header.lang !== '' && Buffer.byteLength(header.lang) <= LANG_BYTES) {
     effects.unshift({ type: 'remember', lang: header.lang })
   }
-  const { isEncrypted, attemptsLeft, account } = state
-  const startTls = isEncrypted || account !== undefined ? 'none' : environment.startTls
-  effects.push({ type: 'offer', host: host.domain, features: { startTls, isAuthenticated: account !== undefined } })
-  if (account !== undefined) {
-    return { state: { phase: 'binding', isEncrypted, host: host.domain, account }, effects }
+  const { isEncrypted, isCompressed = false, attemptsLeft, account } = state
+  const isAuthenticated = account !== undefined
+  const startTls = isEncrypted || isAuthenticated ? 'none' : environment.startTls
+  const hasCompression = environment.offersCompression && isAuthenticated && !isCompressed
+  effects.push({ type: 'offer', host: host.domain, features: { startTls, hasCompression, isAuthenticated } })
+  if (isAuthenticated) {
+    return { state: { phase: 'binding', isEncrypted, host: host.domain, account, isCompressed }, effects }
   }
   return { state: { phase: 'negotiating', isEncrypted, host: host.domain, attemptsLeft }, effects }
 }
@@ -169,6 +175,10 @@ function negotiating(state: In<'negotiating'>, event: Event, environment: Enviro
     return fail(state, new StreamError('policy-violation', 'Use of STARTTLS required'), environment)
   }
   if (element.is('auth', NS.sasl)) return authenticate(state, element)
+  // spec/listeners.md §3.1.7
+  if (environment.offersCompression && element.is('compress', NS.compress)) {
+    return { state, effects: [compressionFailed('setup-failed')] }
+  }
   return unauthenticated(state, state.host, element)
 }
 
@@ -243,6 +253,8 @@ function saslStep(state: In<'authenticating'>, step: SaslStep, environment: Envi
       return { state, effects: [{ type: 'send', xml: sasl('challenge', step.data) }] }
     case 'lookup':
     case 'verify':
+    case 'identify':
+    case 'wait':
       return { state, effects: [{ type: 'check', host: state.host, exchange: state.exchange, step }] }
     case 'failure':
       return saslFailed(state, step.condition, step.text, step.isMismatch)
@@ -272,11 +284,24 @@ function saslStep(state: In<'authenticating'>, step: SaslStep, environment: Envi
 function binding(state: In<'binding'>, event: Event, environment: Environment): Step {
   switch (event.type) {
     case 'received':
+      if (event.element.is('compress', NS.compress)) return compress(state, event.element, environment)
       return bind(state, event.element)
     case 'bindRefused':
       return { state, effects: [{ type: 'send', xml: iqError(event.id, event.condition, state.host) }] }
     default:
       return fail(state, new StreamError('policy-violation'), environment)
+  }
+}
+
+/** XEP-0138; spec/listeners.md §3.1.7 */
+function compress(state: In<'binding'>, element: Element, environment: Environment): Step {
+  if (!environment.offersCompression || state.isCompressed) return stay(state)
+  const refusal = compressionRefusal(element)
+  if (refusal !== undefined) return { state, effects: [compressionFailed(refusal)] }
+  const { isEncrypted, host, account } = state
+  return {
+    state: { phase: 'opening', isEncrypted, host, account, isCompressed: true, attemptsLeft: 0 },
+    effects: [{ type: 'send', xml: compressed }, { type: 'compress' }, { type: 'restart' }],
   }
 }
 
@@ -295,6 +320,23 @@ function bind(state: In<'binding'>, element: Element): Step {
 /** The connection's short path has taken over; only what ends the stream still comes here. */
 function bound(state: In<'bound'>, _event: Event): Step {
   return stay(state)
+}
+
+// ---- compression, which may come before the resource is bound and after
+
+type CompressionFailure = 'setup-failed' | 'unsupported-method'
+
+export const compressed = `<compressed xmlns='${NS.compress}'/>`
+
+/** What is wrong with a `<compress/>`; undefined when zlib is among its methods. XEP-0138 §2 */
+export function compressionRefusal(element: Element): CompressionFailure | undefined {
+  const methods = element.getChildren('method', NS.compress).map(method => method.getText())
+  if (methods.length === 0) return 'setup-failed'
+  return methods.includes('zlib') ? undefined : 'unsupported-method'
+}
+
+export function compressionFailed(condition: CompressionFailure): Extract<Effect, { type: 'send' }> {
+  return { type: 'send', xml: `<failure xmlns='${NS.compress}'><${condition}/></failure>` }
 }
 
 // ---- what several phases share

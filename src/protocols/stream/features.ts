@@ -4,6 +4,8 @@ import { NS } from '../namespaces.js'
 export interface FeatureContext {
   /** STARTTLS on this stream: not to be had (or done already), offered, or the only way on. */
   readonly startTls: 'none' | 'offered' | 'required'
+  /** zlib may be asked for now. XEP-0138 */
+  readonly hasCompression: boolean
   readonly isAuthenticated: boolean
   /** SASL mechanism names in the order of preference. */
   readonly mechanisms: readonly string[]
@@ -24,6 +26,12 @@ const startTls: Feature = {
   name: 'starttls',
   when: context => context.startTls !== 'none' && !context.isAuthenticated,
   offer: context => `<starttls xmlns='${NS.tls}'>${context.startTls === 'required' ? '<required/>' : ''}</starttls>`,
+}
+
+const compression: Feature = {
+  name: 'compression',
+  when: context => context.hasCompression,
+  offer: () => `<compression xmlns='${NS.compressFeature}'><method>zlib</method></compression>`,
 }
 
 const mechanisms: Feature = {
@@ -55,7 +63,7 @@ const session: Feature = {
 }
 
 /** In the order of precedence. spec/listeners.md §3.1.2 */
-const all: readonly Feature[] = [startTls, mechanisms, channelBindings, bind, session]
+const all: readonly Feature[] = [startTls, compression, mechanisms, channelBindings, bind, session]
 
 /** The children of `<stream:features/>`. Where STARTTLS is required, nothing stands beside it. RFC 6120 §5.3.1 */
 export function offerFeatures(context: FeatureContext): string {

@@ -18,6 +18,7 @@ const environment = (over: Partial<Environment> = {}): Environment => ({
   defaultHost: 'localhost',
   language: 'en',
   startTls: 'offered',
+  offersCompression: false,
   hidesServiceName: false,
   serves: host => host === 'localhost' || host === 'capulet.example',
   ...over,
@@ -70,7 +71,11 @@ describe('the c2s machine at the stream header (§3.1.1)', () => {
     expect(effects).toEqual([
       { type: 'remember', lang: 'de' },
       { type: 'open', from: 'localhost', hasVersion: true },
-      { type: 'offer', host: 'localhost', features: { startTls: 'offered', isAuthenticated: false } },
+      {
+        type: 'offer',
+        host: 'localhost',
+        features: { startTls: 'offered', hasCompression: false, isAuthenticated: false },
+      },
     ])
   })
 
@@ -300,7 +305,7 @@ describe('the c2s machine at resource binding (§3.1.6)', () => {
     expect(effects.at(-1)).toEqual({
       type: 'offer',
       host: 'localhost',
-      features: { startTls: 'none', isAuthenticated: true },
+      features: { startTls: 'none', hasCompression: false, isAuthenticated: true },
     })
   })
 })
