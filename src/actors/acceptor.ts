@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import type { Peer } from '../transports/transport.js'
-import type { Connection } from './connection.js'
 import { Actor, type ActorInit, type AnyActor, spawnActor } from './runtime/index.js'
+import type { StreamConnection } from './stream-connection.js'
 import { connection as connectionPolicy } from './supervision.js'
 
 /** How the connections of a listener are made and bounded. */
@@ -10,7 +10,7 @@ export interface ConnectionOptions {
   readonly mailboxLimit: number | undefined
   /** Milliseconds. `hibernate_after` */
   readonly hibernateAfter: number
-  make(init: ActorInit, socket: Socket, peer: Peer): Connection
+  make(init: ActorInit, socket: Socket, peer: Peer): StreamConnection
 }
 
 /** Sockets that may wait for a free acceptor; one more is destroyed. */

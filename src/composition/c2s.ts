@@ -12,6 +12,7 @@ import { Jid } from '../protocols/jid.js'
 import { handleClientStanza } from '../routing/client-stanzas.js'
 import type { Routing } from '../routing/services.js'
 import { closeSession, openSession, reroute } from '../routing/session-lifecycle.js'
+import { TcpTransport } from '../transports/tcp.js'
 import type { Base } from './base.js'
 import { addressOf } from './listen.js'
 import { identityReader, warnWhereNobodyLogsIn } from './logins.js'
@@ -56,6 +57,8 @@ export async function c2sServices(
   return {
     listener: name,
     node: 'local',
+    language: general.language,
+    defaultHost: general.hosts[0]!, // the schema wants one
     environment: {
       defaultHost: general.hosts[0]!, // the schema wants one
       language: general.language,
@@ -90,6 +93,7 @@ export async function c2sServices(
     inflatedBytes: listener.zlib,
     stateTimeout: listener.state_timeout,
     secure(transport, onSecured) {
+      if (!(transport instanceof TcpTransport)) throw new Error('TLS is the business of the transport')
       if (tls === undefined) throw new Error('TLS without a certificate')
       const { present } = tls
       transport.secure(present.secure, { onSecured, alpn, certificate: present.tls.certificates[0] })

@@ -8,6 +8,7 @@ import type { Authenticator } from '../auth/authenticate.js'
 import { createHttpServer } from '../http/http-server.js'
 import type { RunningModules } from '../modules/index.js'
 import type { Routing } from '../routing/services.js'
+import { TcpTransport } from '../transports/tcp.js'
 import type { Address, Base } from './base.js'
 import { c2sServices } from './c2s.js'
 import { httpApp } from './http.js'
@@ -34,7 +35,8 @@ export async function startListeners(
       return {
         mailboxLimit: listener.max_fsm_queue ?? config.general.max_fsm_queue,
         hibernateAfter: listener.hibernate_after,
-        make: (init, socket, peer) => new Connection(init, socket, peer, services),
+        make: (init, socket, peer) =>
+          new Connection(init, (owner, context) => new TcpTransport(socket, peer, owner, context), services),
       }
     })
     // One after the other, in the order of the file.

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import type { SecureContext } from 'node:tls'
 import { TLSSocket } from 'node:tls'
 import type { Stanza } from '../protocols/stanza/stanza.js'
+import { type Framing, tcpFraming } from '../protocols/stream/framing.js'
 import { sends } from '../tls/channel-binding.js'
 import { ClientVerifier } from '../tls/client-certificate.js'
 import { Compression, type CompressionOwner } from './compression.js'
@@ -55,6 +56,7 @@ function release(socket: HeldSocket): void {
 
 /** A stream over TCP, in clear or over TLS, compressed or not. */
 export class TcpTransport implements Transport, CompressionOwner {
+  readonly framing: Framing = tcpFraming
   isEncrypted = false
   /** A TLS handshake is under way: nothing may be written, in clear or behind it. */
   isSecuring = false
@@ -154,10 +156,6 @@ export class TcpTransport implements Transport, CompressionOwner {
     })
   }
 
-  /**
-   * What is written and read from here on is compressed; one read may inflate to `limit` bytes. What was read and not
-   * handled must be thrown away by the owner. XEP-0138
-   */
   compress(limit: number): void {
     this.flush()
     this.compression = new Compression(this, limit)

@@ -1,4 +1,7 @@
+import type { X509Certificate } from 'node:crypto'
+import type { TLSSocket } from 'node:tls'
 import type { Stanza } from '../protocols/stanza/stanza.js'
+import type { Framing } from '../protocols/stream/framing.js'
 
 export interface Peer {
   readonly address: string
@@ -20,16 +23,33 @@ export interface TransportOwner {
   lost(reason: string): void
 }
 
+/** Opens the transport of a connection that is being made. */
+export type OpenTransport = (owner: TransportOwner, context: TransportContext) => Transport
+
 /** Carries a stream's bytes. Writes are gathered and leave together in `flush`. */
 export interface Transport {
   readonly peer: Peer
   readonly isEncrypted: boolean
+  /** A TLS handshake is under way: nothing may be written. */
+  readonly isSecuring: boolean
+  readonly isCompressed: boolean
   readonly isBlocked: boolean
+  /** How stream-level elements look on it. */
+  readonly framing: Framing
+  /** The TLS connection, where bytes of the stream go over one directly: for channel bindings. */
+  readonly tls: TLSSocket | undefined
+  /** The peer's, where SASL EXTERNAL may use it. spec/listeners.md §1.6.4 */
+  readonly clientCertificate: X509Certificate | undefined
   readonly bytesIn: number
   readonly bytesOut: number
   send(xml: string): void
   sendStanza(stanza: Stanza): void
   flush(): void
+  /**
+   * What is written and read from here on is compressed; one read may inflate to `limit` bytes. What was read and not
+   * handled must be thrown away by the owner. XEP-0138
+   */
+  compress(limit: number): void
   pause(): void
   resume(): void
   /** Writes what waits, then closes in good order: the peer gets some time to do the same. */
