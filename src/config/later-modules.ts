@@ -129,32 +129,18 @@ const streamManagement = z
   })
   .meta({ description: 'Stream management (XEP-0198).', example: { resume_timeout: 600 } })
 
-const vcard = z
-  .looseObject({
-    host: serviceDomain()
-      .default('vjud.@HOST@')
-      .meta({ description: 'Domain of the directory; `@HOST@` stands for each served host.', example: 'vjud.@HOST@' }),
-  })
-  .meta({ description: 'vCards (XEP-0054, XEP-0055).', example: { host: 'vjud.@HOST@' } })
-
 const unread = z.looseObject({}).meta({ description: 'Not built; its options are not looked at.', example: {} })
 
 /** Modules that are built later. */
 export const laterModules: Readonly<Record<string, z.ZodType>> = {
-  mod_adhoc: unread,
-  mod_amp: unread,
   mod_auth_token: unread,
-  mod_blocking: unread,
   mod_bosh: bosh,
-  mod_carboncopy: unread,
   mod_commands: unread,
   mod_csi: csi,
   mod_event_pusher: unread,
-  mod_extdisco: unread,
   mod_http_upload: unread,
   mod_inbox: unread,
   mod_keystore: unread,
-  mod_last: unread,
   mod_mam_meta: mam,
   mod_muc: unread,
   mod_muc_commands: unread,
@@ -162,13 +148,9 @@ export const laterModules: Readonly<Record<string, z.ZodType>> = {
   mod_muc_light_commands: unread,
   mod_muc_log: unread,
   mod_offline_stub: unread,
-  mod_privacy: unread,
-  mod_private: unread,
   mod_pubsub: unread,
   mod_push_service_mongoosepush: unread,
-  mod_sic: unread,
   mod_stream_management: streamManagement,
-  mod_vcard: vcard,
 }
 
 /** Modules that only the reference server has. */

@@ -4,6 +4,7 @@ import { foreignModules, laterModules } from './later-modules.js'
 import { matches, type Row } from './match.js'
 import type { Finding } from './problem.js'
 import type { ModuleOptions } from './root.js'
+import { isTable } from './schema.js'
 
 /*
  * What the grammar knows and the server does not do. One row per option; a later change that builds it deletes its row. DESIGN §6
@@ -22,25 +23,11 @@ const alsoPerHost = (rows: readonly RefusalRow[]) =>
   rows.flatMap(row => [row, { ...row, at: `host_config.*.${row.at}` }])
 
 /** The mechanisms that the SASL code speaks. */
-const BUILT_MECHANISMS = DEFAULT_MECHANISMS.filter(name => name !== 'oauth')
+const BUILT_MECHANISMS = [...DEFAULT_MECHANISMS.filter(name => name !== 'oauth'), 'external', 'digest']
 
 const NOT_YET: readonly RefusalRow[] = [
   { at: 'listen.s2s.*', what: 'server connections' },
   { at: 'listen.service.*', what: 'components' },
-  { at: 'listen.c2s.*.access', when: isNot('all'), what: 'access rules of listeners' },
-  { at: 'listen.c2s.*.shaper', when: isNot('none'), what: 'shapers' },
-  { at: 'listen.c2s.*.zlib', what: 'stream compression' },
-  { at: 'listen.c2s.*.proxy_protocol', when: isNot(false), what: 'PROXY headers' },
-  { at: 'listen.c2s.*.proto', when: isNot('tcp'), what: 'UDP' },
-  { at: 'listen.c2s.*.tls.cacertfile', what: 'client certificates' },
-  { at: 'listen.c2s.*.tls.verify_peer', when: isNot(false), what: 'client certificates' },
-  { at: 'listen.c2s.*.tls.verify_mode', what: 'client certificates' },
-  { at: 'listen.c2s.*.tls.disconnect_on_failure', what: 'client certificates' },
-  { at: 'listen.c2s.*.tls.crl_files', what: 'client certificates' },
-  { at: 'listen.c2s.*.tls.dhfile', what: 'Diffie-Hellman parameters' },
-  { at: 'listen.c2s.*.tls.protocol_options', what: 'TLS options' },
-  { at: 'listen.c2s.*.tls.ciphers', what: 'a choice of cipher suites' },
-  { at: 'listen.c2s.*.tls.versions', what: 'a choice of TLS versions' },
   { at: 'listen.http.*.tls', what: 'HTTPS' },
   { at: 'listen.http.*.trusted_proxies.*', what: 'forwarding headers' },
   ...[
@@ -62,20 +49,18 @@ const NOT_YET: readonly RefusalRow[] = [
   ].map(type => ({ at: `listen.http.*.handlers.${type}.*`, what: `handler ${type}` })),
   ...alsoPerHost([
     { at: 'general.route_subdomains', what: 'server connections' },
-    { at: 'auth.methods.*', when: isNoneOf(['internal', 'rdbms', 'anonymous']), what: 'this method' },
+    { at: 'auth.methods.*', when: isAny(['ldap', 'riak']), what: 'this method' },
     { at: 'auth.sasl_mechanisms.*', when: isNoneOf(BUILT_MECHANISMS), what: 'this mechanism' },
-    { at: 'auth.sasl_external', what: 'SASL EXTERNAL' },
-    { at: 'auth.max_failed_logins', what: 'a limit of failed logins' },
-    { at: 'auth.failed_login_window', what: 'a limit of failed logins' },
-    { at: 'auth.external', what: 'method external' },
-    { at: 'auth.http', what: 'method http' },
-    { at: 'auth.jwt', what: 'method jwt' },
     { at: 'auth.ldap', what: 'method ldap' },
     { at: 's2s', what: 'server connections' },
     { at: 'modules.mod_muc_light.legacy_mode', when: isNot(false), what: 'the legacy mode' },
   ]),
   { at: 'general.all_metrics_are_global', when: isNot(false), what: 'metrics' },
-  { at: 'outgoing_pools.*.*', what: 'pools' },
+  ...['rdbms', 'redis', 'ldap', 'rabbit', 'elastic', 'cassandra', 'riak', 'generic'].map(type => ({
+    at: `outgoing_pools.${type}.*`,
+    what: 'pools',
+  })),
+  { at: 'outgoing_pools.http', when: hasUnusedPool, what: 'pools but for http.auth' },
   { at: 'cluster', what: 'clusters' },
 ]
 
@@ -146,4 +131,9 @@ const ROUTES = ['global', 'localdomain', 'external_localnode', 'external', 's2s'
 export function isOtherRoute(value: unknown): boolean {
   const names = Array.isArray(value) ? value.map(name => String(name).replace(/^(mongoose_router|ejabberd)_/, '')) : []
   return names.join() !== ROUTES.join()
+}
+
+/** Nothing but the method http, with its pool `auth`, asks anybody by HTTP. */
+function hasUnusedPool(pools: unknown): boolean {
+  return isTable(pools) && Object.keys(pools).some(tag => tag !== 'auth')
 }

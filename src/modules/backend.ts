@@ -22,3 +22,11 @@ export function unsupportedBackend(options: { backend: string; riak?: object | u
   if (options.riak) found.push({ path: ['riak'], code: 'not_supported', message: 'there is no Riak store' })
   return found
 }
+
+/** The options that privacy lists and the block list share, as they share their lists. */
+export const privacyOptions = () => ({
+  backend: backend(),
+  riak: riak('defaults_bucket_type', 'names_bucket_type', 'bucket_type'),
+})
+
+export const unsupportedPrivacy = unsupportedBackend

@@ -60,13 +60,18 @@ export const disco = defineModule({
 
     server.onIq('host', 'get', NS.discoInfo, 'query', iq => {
       const node = nodeOf(iq)
+      const found = node === undefined ? undefined : discovery.host.node(node)
+      if (found !== undefined) return infoElement(found.info, node)
       // XEP-0115 §6.2: the node that the stream features named
       if (node !== undefined && !node.startsWith(`${server.software.url}#`)) throw new StanzaError('item-not-found')
       return infoElement(discovery.host.info, node)
     })
     server.onIq('host', 'get', NS.discoItems, 'query', iq => {
-      if (nodeOf(iq) !== undefined) throw new StanzaError('item-not-found')
-      return itemsElement(hostItems(server, iq.from!, options), undefined)
+      const node = nodeOf(iq)
+      if (node === undefined) return itemsElement(hostItems(server, iq.from!, options), undefined)
+      const found = discovery.host.node(node)
+      if (found === undefined) throw new StanzaError('item-not-found')
+      return itemsElement(found.items, node)
     })
     server.onIq('account', 'get', NS.discoInfo, 'query', iq =>
       forSubscriber(server, iq, () => infoElement(discovery.account.info, undefined)),
@@ -92,6 +97,7 @@ function* hostItems(
     yield name === undefined ? { jid: domain } : { jid: domain, name }
   }
   for (const jid of extra) yield { jid }
+  yield* server.discovery.host.items
 }
 
 function* resourceItems(server: ModuleServer, account: Jid): IterableIterator<DiscoItem> {

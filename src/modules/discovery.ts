@@ -1,4 +1,10 @@
-import type { DiscoInfo, Identity, InfoForm } from '../protocols/disco.js'
+import type { DiscoInfo, DiscoItem, Identity, InfoForm } from '../protocols/disco.js'
+
+/** A part of an entity that is asked about by its own name. XEP-0030 §3.2, §4.2 */
+export interface DiscoNode {
+  readonly info: DiscoInfo
+  readonly items: readonly DiscoItem[]
+}
 
 /** What a host, or the accounts on it, say of themselves; modules add to it. XEP-0030 */
 export class Discovery {
@@ -6,6 +12,9 @@ export class Discovery {
   readonly #forms: InfoForm[] = []
   /** How many modules bring a feature. */
   readonly #features = new Map<string, number>()
+
+  readonly #nodes = new Map<string, DiscoNode>()
+  readonly #items: DiscoItem[] = []
 
   #info: DiscoInfo | undefined
 
@@ -42,5 +51,24 @@ export class Discovery {
       this.#info = undefined
       this.#forms.splice(this.#forms.indexOf(form), 1)
     }
+  }
+
+  /** What modules list beside what the entity has anyway. */
+  get items(): readonly DiscoItem[] {
+    return this.#items
+  }
+
+  node(name: string): DiscoNode | undefined {
+    return this.#nodes.get(name)
+  }
+
+  addNode(name: string, node: DiscoNode): () => void {
+    this.#nodes.set(name, node)
+    return () => void this.#nodes.delete(name)
+  }
+
+  addItem(item: DiscoItem): () => void {
+    this.#items.push(item)
+    return () => void this.#items.splice(this.#items.indexOf(item), 1)
   }
 }

@@ -2,19 +2,48 @@ import { StanzaError } from '../protocols/errors.js'
 import { Jid } from '../protocols/jid.js'
 import { errorReply, iqResult, type Stanza } from '../protocols/stanza/stanza.js'
 import { answered, checkIq, type IqAnswer } from '../routing/iq.js'
+import { adhoc } from './adhoc.js'
+import { amp } from './amp.js'
+import { blocking } from './blocking.js'
 import { caps } from './caps.js'
+import { carboncopy } from './carboncopy.js'
 import { disco } from './disco.js'
 import { Discovery } from './discovery.js'
+import { externalServices } from './extdisco.js'
+import { last } from './last.js'
 import type { Module, ModuleServer, ModuleServices, StreamFeature, UnauthenticatedIqHandler } from './module.js'
 import { offline } from './offline.js'
 import { ping } from './ping.js'
+import { privacy } from './privacy.js'
+import { privateXml } from './private.js'
 import { register } from './register.js'
 import { roster } from './roster.js'
+import { serverIpCheck } from './sic.js'
 import { time } from './time.js'
+import { vcard } from './vcard.js'
 import { version } from './version.js'
 
-/** Every module that there is. Hooks run and stream features stand in this order. spec/listeners.md §3.1.2 */
-export const modules: readonly Module[] = [roster, register, caps, disco, ping, version, time, offline]
+/** Every module that there is. What an account blocks stands before all that handles stanzas. Hooks run and stream features stand in this order. spec/listeners.md §3.1.2 */
+export const modules: readonly Module[] = [
+  roster,
+  privacy,
+  blocking,
+  amp,
+  carboncopy,
+  register,
+  caps,
+  disco,
+  ping,
+  version,
+  time,
+  privateXml,
+  vcard,
+  last,
+  serverIpCheck,
+  adhoc,
+  externalServices,
+  offline,
+]
 
 /** Which modules run on a host: their parsed options, by the module's name. */
 export type HostModules = Readonly<Record<string, unknown>>

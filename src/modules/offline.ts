@@ -40,7 +40,8 @@ export const offline = defineModule({
     server.onStop(
       server.hooks.undeliverable.transform({ kinds: ['message'] }, (stanza, account) => keeper.keep(stanza, account)),
     )
-    server.onStop(server.hooks.sessionOpened.observe(session => keeper.lookAhead(session)))
+    server.onStop(server.hooks.loginBegun.observe(account => keeper.lookAhead(account)))
+    server.onStop(server.hooks.sessionOpened.observe(({ jid }) => keeper.lookAhead(jid)))
     server.onStop(server.hooks.becameAvailable.observe(session => keeper.handOver(session)))
   },
 })
@@ -70,8 +71,8 @@ class OfflineMessages {
     }
   }
 
-  /** Asks whether anything waits while the client is still busy opening its session; most often nothing does. */
-  lookAhead({ jid }: Session): void {
+  /** Asks whether anything waits while the client is still busy logging in; most often nothing does. */
+  lookAhead(jid: Jid): void {
     if (this.#empty.has(jid.bareText)) return
     this.#server.routing.inBackground(async () => {
       const before = this.#kept
@@ -126,7 +127,8 @@ class OfflineMessages {
       if (page.length === 0 && before === this.#kept) this.#empty.set(session.jid.bareText, true)
       let last = 0
       for (const { id, xml } of page) {
-        if (!takesMessages(session) || !routing.deliver(session, Stanza.parse(xml))) break
+        // What a module keeps from the session, such as one from somebody who is blocked by now, does not wait any longer.
+        if (!takesMessages(session) || routing.offer(session, Stanza.parse(xml)) === 'gone') break
         last = id
       }
       if (last > 0) await store.offline.remove(user, host, last)

@@ -22,6 +22,7 @@ export interface DiscoInfo {
 
 export interface DiscoItem {
   readonly jid: string
+  readonly node?: string
   readonly name?: string
 }
 

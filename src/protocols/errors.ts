@@ -1,4 +1,4 @@
-import { Element } from 'ltx'
+import { clone, Element } from 'ltx'
 import { NS } from './namespaces.js'
 
 /** RFC 6120 §4.9.3 */
@@ -78,6 +78,8 @@ export class StanzaError extends Error {
     readonly condition: StanzaCondition,
     readonly text?: string,
     type?: StanzaErrorType,
+    /** A condition of the application, beside the general one. RFC 6120 §8.3.4 */
+    readonly specific?: Element,
   ) {
     super(text === undefined ? condition : `${condition}: ${text}`)
     this.type = type ?? stanzaConditions[condition][0]
@@ -88,6 +90,7 @@ export class StanzaError extends Error {
     const error = new Element('error', { code: String(stanzaConditions[this.condition][1]), type: this.type })
     error.c(this.condition, { xmlns: NS.stanzaErrors })
     if (this.text !== undefined) error.c('text', { xmlns: NS.stanzaErrors }).t(this.text)
+    if (this.specific !== undefined) error.cnode(clone(this.specific))
     return error
   }
 }

@@ -60,5 +60,6 @@ function presence(routing: Routing, session: Session, stanza: Stanza, isAddresse
 
 function refuse(routing: Routing, session: Session, stanza: Stanza, error: unknown): void {
   const condition = routing.explain(error)
-  if (mayBounce(stanza)) routing.deliver(session, errorReply(stanza, condition))
+  // Past the modules: it comes from us, though in the name of the addressee, whom the user may have blocked.
+  if (mayBounce(stanza)) session.deliver(errorReply(stanza, condition))
 }

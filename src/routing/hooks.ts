@@ -1,10 +1,15 @@
 import type { Jid } from '../protocols/jid.js'
 import type { Stanza, StanzaKind } from '../protocols/stanza/stanza.js'
+import type { RosterView } from '../sessions/rosters.js'
 import type { Session } from '../sessions/session.js'
 
 /** What a transform returns to end a stanza's way. */
 export const drop: unique symbol = Symbol('drop')
+/** What a transform returns to keep a stanza from a session as if that could not take it: it finds another way, or bounces. */
+export const refuse: unique symbol = Symbol('refuse')
 export type Transformed = Stanza | typeof drop
+/** What becomes of a stanza where not every receiver takes it. */
+export type Offered = Transformed | typeof refuse
 
 /** Which stanzas a handler is called for; nobody parses for the others. */
 export interface Filter {
@@ -13,7 +18,7 @@ export interface Filter {
   readonly namespaces?: readonly string[]
 }
 
-type Result = Transformed | undefined
+type Result = Offered | undefined
 type Handler<Context> = (stanza: Stanza, context: Context) => Result | Promise<Result>
 
 interface Entry<Context> {
@@ -44,12 +49,7 @@ class StanzaHook<Context> {
   }
 
   /** The stanza that goes on, or `drop`; a promise only when a handler returned one. */
-  protected pass(
-    stanza: Stanza,
-    context: Context,
-    from = 0,
-    entries = this.#entries,
-  ): Transformed | Promise<Transformed> {
+  protected pass(stanza: Stanza, context: Context, from = 0, entries = this.#entries): Offered | Promise<Offered> {
     let current = stanza
     for (let i = from; i < entries.length; i += 1) {
       const { filter, handler } = entries[i]!
@@ -57,14 +57,16 @@ class StanzaHook<Context> {
       const result = handler(current, context)
       if (result instanceof Promise) {
         const before = current
-        return result.then(later => (later === drop ? drop : this.pass(later ?? before, context, i + 1, entries)))
+        return result.then(later => (isEnd(later) ? later : this.pass(later ?? before, context, i + 1, entries)))
       }
-      if (result === drop) return drop
+      if (isEnd(result)) return result
       current = result ?? current
     }
     return current
   }
 }
+
+const isEnd = (result: Result) => result === drop || result === refuse
 
 /** A hook whose handlers may await: whoever sent the stanza waits with them, so its order is kept. */
 export class WaitingHook<Context> extends StanzaHook<Context> {
@@ -83,7 +85,7 @@ export class WaitingHook<Context> extends StanzaHook<Context> {
   }
 
   run(stanza: Stanza, context: Context): Transformed | Promise<Transformed> {
-    return this.pass(stanza, context)
+    return this.pass(stanza, context) as Transformed | Promise<Transformed> // no handler may refuse here
   }
 }
 
@@ -96,11 +98,11 @@ export class PromptHook<Context> extends StanzaHook<Context> {
     })
   }
 
-  transform(filter: Filter, handler: (stanza: Stanza, context: Context) => Transformed): () => void {
+  transform(filter: Filter, handler: (stanza: Stanza, context: Context) => Offered): () => void {
     return this.add(filter, handler)
   }
 
-  run(stanza: Stanza, context: Context): Transformed {
+  run(stanza: Stanza, context: Context): Offered {
     const result = this.pass(stanza, context)
     if (result instanceof Promise) throw new Error('a handler of a prompt hook waited')
     return result
@@ -135,14 +137,29 @@ export interface SessionEnd {
   readonly status: string | undefined
 }
 
+/** A session's presence on its way to a contact. */
+export interface Showing {
+  readonly session: Session
+  readonly contact: Jid
+  readonly roster: RosterView
+}
+
 /** The places where the modules of one virtual host join. */
 export class Hooks {
   /** A client of this host sent a stanza: `from` is stamped, `to` is as the client wrote it, nothing has been done with it yet. */
   readonly sent = new WaitingHook<Session>()
-  /** A stanza is about to be handed to a client session of this host. */
+  /** A stanza is about to be handed to a client session of this host. Who throws a `StanzaError` keeps it, and the sender is told. */
   readonly received = new PromptHook<Session>()
+  /** A message was handed to a client session of this host; to others of its account too, where the addressee is not that session alone. */
+  readonly delivered = new PromptHook<Session>()
+  /** A session's presence, available or not, is about to be sent to a contact who may see it. */
+  readonly shown = new PromptHook<Showing>()
+  /** The server is about to answer an IQ, a probe or a subscription from somebody else on behalf of an account of this host. */
+  readonly onBehalf = new WaitingHook<Jid>()
   /** A message for an account of this host found no resource to go to; a transform that drops it has taken care of it, else it bounces. */
   readonly undeliverable = new WaitingHook<Jid>()
+  /** Somebody says to be this account and has not proven it: what a session will ask the store for can be asked along now. */
+  readonly loginBegun = new EventHook<Jid>()
   /** A session was registered; it has not sent presence yet. */
   readonly sessionOpened = new EventHook<Session>()
   /** A session was unregistered; its contacts have been told, or are being told. */

@@ -82,12 +82,26 @@ function toMostAvailable(routing: Routing, resources: readonly Session[], stanza
       if (takesMessages(session) && session.priority < below && session.priority > highest) highest = session.priority
     }
     if (highest < 0) return false
-    let isTaken = false
+    let taker: Session | undefined
     for (const session of resources) {
-      if (takesMessages(session) && session.priority === highest) isTaken = routing.deliver(session, stanza) || isTaken
+      if (takesMessages(session) && session.priority === highest && routing.deliver(session, stanza)) taker = session
     }
-    if (isTaken) return true
+    if (taker !== undefined) {
+      delivered(routing, taker, stanza)
+      return true
+    }
     below = highest
+  }
+}
+
+/** Tells the modules of a message that a session took. */
+export function delivered(routing: Routing, session: Session, stanza: Stanza): void {
+  const hook = routing.hooksOf(session.jid.domain).delivered
+  if (hook.isEmpty) return
+  try {
+    hook.run(stanza, session)
+  } catch (error) {
+    routing.onBug(error)
   }
 }
 
@@ -117,8 +131,10 @@ function accountExists(routing: Routing, account: Jid): boolean | Promise<boolea
 /** RFC 6121 §8.5.1, §8.5.2.1.2, §8.5.2.2.2, §8.5.3.1, §8.5.3.2.2 */
 function presence(routing: Routing, stanza: Stanza, to: Jid): void | Promise<void> {
   const { type, from } = stanza
-  if (isSubscriptionType(type)) return routing.subscriptions.inbound(to.bare, from!.bare, type, stanza)
-  if (type === 'probe') return routing.presence.probed(to.bare, from!)
+  if (isSubscriptionType(type)) {
+    return onBehalf(routing, stanza, to, () => routing.subscriptions.inbound(to.bare, from!.bare, type, stanza))
+  }
+  if (type === 'probe') return onBehalf(routing, stanza, to, () => routing.presence.probed(to.bare, from!))
   if (to.resource !== '') {
     const session = routing.sessions.byFull(to.text)
     if (session) routing.deliver(session, stanza)
@@ -138,8 +154,22 @@ function iqToBare(routing: Routing, stanza: Stanza, to: Jid): void | Promise<voi
 }
 
 function answerIf(routing: Routing, stanza: Stanza, to: Jid, exists: boolean): void | Promise<void> {
-  if (exists) return answer(routing, 'account', stanza, to)
+  if (exists) return onBehalf(routing, stanza, to, () => answer(routing, 'account', stanza, to))
   throw new StanzaError('service-unavailable') // RFC 6121 §8.5.1
+}
+
+/** Does for an account what somebody else asks of it, unless a module forbids. */
+function onBehalf(
+  routing: Routing,
+  stanza: Stanza,
+  account: Jid,
+  act: () => void | Promise<void>,
+): void | Promise<void> {
+  const hook = routing.hooksOf(account.domain).onBehalf
+  if (hook.isEmpty) return act()
+  const result = hook.run(stanza, account)
+  if (result instanceof Promise) return result.then(later => (later === drop ? undefined : act()))
+  if (result !== drop) return act()
 }
 
 function answer(routing: Routing, target: IqTarget, stanza: Stanza, to: Jid): void | Promise<void> {

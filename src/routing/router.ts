@@ -1,14 +1,16 @@
 import { StanzaError } from '../protocols/errors.js'
+import type { Jid } from '../protocols/jid.js'
 import { errorReply, mayBounce, type Stanza } from '../protocols/stanza/stanza.js'
 import { Presence } from '../sessions/presence.js'
+import type { RosterView } from '../sessions/rosters.js'
 import type { Session } from '../sessions/session.js'
 import { Subscriptions } from '../sessions/subscriptions.js'
 import { StoreUnavailable } from '../storage/store.js'
-import { drop, Hooks } from './hooks.js'
+import { drop, Hooks, refuse } from './hooks.js'
 import { IqHandlers } from './iq.js'
-import { toAccount, toHost } from './local.js'
+import { delivered, toAccount, toHost } from './local.js'
 import { Routes } from './routes.js'
-import type { Routing, RoutingOptions } from './services.js'
+import type { Offer, Routing, RoutingOptions } from './services.js'
 
 /** Puts the parts of routing together. */
 export function createRouting(options: RoutingOptions): Routing {
@@ -24,13 +26,19 @@ export function createRouting(options: RoutingOptions): Routing {
       return bounce(routing, stanza, error)
     }
   }
-  const deliver = (session: Session, stanza: Stanza) => handOver(routing, session, stanza)
+  const offer = (session: Session, stanza: Stanza) => handOver(routing, session, stanza)
+  const deliver = (session: Session, stanza: Stanza) => handOver(routing, session, stanza) === 'taken'
   const common = {
     ...options,
     rosterVersioning,
     isHost: routes.isHost,
     route,
+    offer,
     deliver,
+    shows: (session: Session, stanza: Stanza, contact: Jid, roster: RosterView) => {
+      const hook = hooks.get(session.jid.domain)!.shown
+      return hook.isEmpty || hook.run(stanza, { session, contact, roster }) === stanza
+    },
     hooksOf: (host: string) => hooks.get(host)!, // every session and every account is on a host
     send: (stanza: Stanza) => void route(stanza),
     inBackground: (work: () => void | Promise<void>) => inBackground(options, work),
@@ -65,28 +73,42 @@ function forward(routing: Routing, stanza: Stanza): void | Promise<void> {
 function isTakenBy(routing: Routing, full: string, stanza: Stanza): boolean {
   if (stanza.kind === 'presence') return false
   const session = routing.sessions.byFull(full)
-  return session !== undefined && routing.deliver(session, stanza)
+  if (session === undefined || !routing.deliver(session, stanza)) return false
+  if (stanza.kind === 'message') delivered(routing, session, stanza)
+  return true
 }
 
-function handOver(routing: Routing, session: Session, stanza: Stanza): boolean {
+function handOver(routing: Routing, session: Session, stanza: Stanza): Offer {
   const hook = routing.hooksOf(session.jid.domain).received
-  if (hook.isEmpty) return session.deliver(stanza)
+  if (hook.isEmpty) return session.deliver(stanza) ? 'taken' : 'gone'
   try {
     const result = hook.run(stanza, session)
-    return result === drop || session.deliver(result)
+    if (result === drop) return 'taken'
+    if (result === refuse) return 'refused'
+    return session.deliver(result) ? 'taken' : 'gone'
   } catch (error) {
-    // A filter that failed may have been there to keep the stanza out; and the sender is not at fault.
-    routing.onBug(error)
-    return true
+    // A filter that failed may have been there to keep the stanza out; and the sender of one is not at fault for a bug.
+    if (error instanceof StanzaError) bounceLater(routing, stanza, error)
+    else routing.onBug(error)
+    return 'taken'
   }
 }
 
+/** Tells the sender of a stanza that a module kept from its addressee. */
+function bounceLater(routing: Routing, stanza: Stanza, error: StanzaError): void {
+  routing.inBackground(() => bounce(routing, stanza, error))
+}
+
 function inBackground(options: RoutingOptions, work: () => void | Promise<void>): void {
+  // That the store is away is told where the store is; whoever works in the background asks again later.
+  const failed = (error: unknown) => {
+    if (!(error instanceof StoreUnavailable)) options.onBug(error)
+  }
   try {
     const waiting = work()
-    if (waiting instanceof Promise) void waiting.catch(error => options.onBug(error))
+    if (waiting instanceof Promise) void waiting.catch(failed)
   } catch (error) {
-    options.onBug(error)
+    failed(error)
   }
 }
 

@@ -28,6 +28,9 @@ export interface RoutingOptions {
   onReplaced?(session: Session): void
 }
 
+/** What became of a stanza: the session has it, a module kept it from it, or the session is gone. */
+export type Offer = 'taken' | 'refused' | 'gone'
+
 /** Everything that a stanza may meet on its way; made once, by `createRouting`. */
 export interface Routing extends RoutingOptions {
   readonly routes: Routes
@@ -43,8 +46,12 @@ export interface Routing extends RoutingOptions {
    * A promise only when something had to be awaited: the store, or a module.
    */
   route(stanza: Stanza): void | Promise<void>
-  /** Hands a stanza to a session of ours, past the modules; false when the session did not take it. */
+  /** Hands a stanza to a session of ours, past the modules. */
+  offer(session: Session, stanza: Stanza): Offer
+  /** The same; false when the session did not take it. */
   deliver(session: Session, stanza: Stanza): boolean
+  /** Routes a stanza of the server's own making without waiting for it. */
+  send(stanza: Stanza): void
   /** Does what nobody waits for; a failure, at once or later, is reported and goes no further. */
   inBackground(work: () => void | Promise<void>): void
   /** The error that the other side is told; what is no expected outcome is reported as a bug. */

@@ -1,3 +1,4 @@
+import { isCarbonCopy } from '../protocols/carbons.js'
 import type { StreamCondition } from '../protocols/errors.js'
 import type { Jid } from '../protocols/jid.js'
 import type { Stanza } from '../protocols/stanza/stanza.js'
@@ -28,7 +29,7 @@ export function closeSession(routing: Routing, session: Session, status?: string
 
 /** Finds another way for a stanza that a session took and could not hand to its client any more. spec/listeners.md §3.1.6 */
 export function reroute(routing: Routing, session: Session, stanza: Stanza): void | Promise<void> {
-  if (!mayMatterLater(stanza)) return
+  if (!mayMatterLater(stanza) || isCarbonCopy(stanza, session.jid)) return
   // A message for the account went to every resource of that priority already.
   const others = stanza.to?.resource === '' ? routing.sessions.resources(session.jid.bareText) : []
   if (others.some(other => other.presence !== undefined && other.priority >= Math.max(session.priority, 0))) return

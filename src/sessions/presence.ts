@@ -15,6 +15,8 @@ export interface PresenceServices {
   readonly rosters: Rosters
   /** True for a domain whose accounts are ours. */
   isHost(domain: string): boolean
+  /** False when the session's presence is not to go to that contact, who otherwise may see it. */
+  shows(session: Session, stanza: Stanza, contact: Jid, roster: RosterView): boolean
   /** Hands a stanza to a session of ours. */
   deliver(session: Session, stanza: Stanza): boolean
   /** Sends a stanza of the server's own making on its way, without waiting for it. */
@@ -75,14 +77,22 @@ export class Presence {
 
   /** Tells a contact what each available resource last said. RFC 6121 §3.1.5 */
   sendPresenceTo(account: Jid, contact: Jid): void {
-    for (const session of this.#availableOf(account))
-      this.#services.send(lastPresence(session).addressed({ to: contact }))
+    for (const session of this.#availableOf(account)) this.#show(session, lastPresence(session), contact)
   }
 
   /** Tells a contact that no resource is available to it any more. RFC 6121 §3.2.2 */
   sendUnavailableTo(account: Jid, contact: Jid): void {
     for (const session of this.#availableOf(account))
-      this.#services.send(presenceOf(session.jid, contact, 'unavailable'))
+      this.#show(session, presenceOf(session.jid, contact, 'unavailable'), contact)
+  }
+
+  #show(session: Session, stanza: Stanza, contact: Jid): void {
+    const roster = this.#services.rosters.get(session.jid.bare)
+    const send = (loaded: RosterView) => {
+      if (this.#services.shows(session, stanza, contact, loaded)) this.#services.send(stanza.addressed({ to: contact }))
+    }
+    if (roster instanceof Promise) this.#services.inBackground(() => roster.then(send))
+    else send(roster)
   }
 
   #withRoster(session: Session, act: (roster: RosterView) => void | Promise<void>): void | Promise<void> {
@@ -121,13 +131,16 @@ export class Presence {
     if (wasAvailable) this.#services.becameUnavailable(session)
     return (stanza, roster) => {
       if (wasAvailable) this.#tell(session, stanza, roster)
-      for (const text of directed ?? []) this.#tellDirected(text, stanza, wasAvailable ? roster : undefined)
+      for (const text of directed ?? []) this.#tellDirected(session, text, stanza, roster, wasAvailable)
     }
   }
 
   /** Contacts that see us, and our own resources. RFC 6121 §4.2.2, §4.4.2, §4.5.2 */
   #tell(session: Session, stanza: Stanza, roster: RosterView): void {
-    for (const contact of roster.subscribers) this.#toContact(contact, stanza)
+    const { shows } = this.#services
+    for (const contact of roster.subscribers) {
+      if (shows(session, stanza, contact, roster)) this.#toContact(contact, stanza)
+    }
     this.#toContact(session.jid.bare, stanza)
   }
 
@@ -145,11 +158,18 @@ export class Presence {
     }
   }
 
-  #tellDirected(text: string, stanza: Stanza, told: RosterView | undefined): void {
+  #tellDirected(
+    session: Session,
+    text: string,
+    stanza: Stanza,
+    roster: RosterView,
+    wereSubscribersTold: boolean,
+  ): void {
     const to = Jid.parse(text)
     if (!to) return
-    const { subscription } = told?.stateOf(to.bareText) ?? { subscription: 'none' }
-    if (subscription === 'from' || subscription === 'both') return
+    const { subscription } = roster.stateOf(to.bareText)
+    if (wereSubscribersTold && (subscription === 'from' || subscription === 'both')) return
+    if (!this.#services.shows(session, stanza, to, roster)) return
     this.#services.send(stanza.addressed({ to }))
   }
 
@@ -180,13 +200,17 @@ export class Presence {
     const isOwn = prober.bareText === account.bareText
     if (!isOwn && state.subscription !== 'from' && state.subscription !== 'both') {
       // An answer to somebody whose request still waits would take the request back.
-      if (!state.pendingIn && !this.#hasDirectedTo(account, prober)) {
+      if (!state.pendingIn && !this.#hasDirectedTo(account, prober) && !this.#hidesFrom(account, prober, roster)) {
         this.#services.send(presenceOf(account, prober.bare, 'unsubscribed'))
       }
       return
     }
     const available = this.#availableOf(account)
-    for (const session of available) this.#services.send(lastPresence(session).addressed({ to: prober }))
+    for (const session of available) {
+      const last = lastPresence(session)
+      if (isOwn || this.#services.shows(session, last, prober, roster))
+        this.#services.send(last.addressed({ to: prober }))
+    }
     if (available.length === 0 && answersAbsence) this.#services.send(presenceOf(account, prober, 'unavailable'))
   }
 
@@ -197,6 +221,13 @@ export class Presence {
 
   #availableOf(account: Jid): Session[] {
     return this.#services.sessions.resources(account.bareText).filter(session => session.presence !== undefined)
+  }
+
+  /** True when all of the account's resources keep their presence from the entity. */
+  #hidesFrom(account: Jid, entity: Jid, roster: RosterView): boolean {
+    const available = this.#availableOf(account)
+    const isShown = (session: Session) => this.#services.shows(session, lastPresence(session), entity, roster)
+    return available.length > 0 && !available.some(isShown)
   }
 
   #hasDirectedTo(account: Jid, entity: Jid): boolean {

@@ -11,6 +11,8 @@ export interface Session {
   readonly jid: Jid
   /** The cluster node it lives on. */
   readonly node: string
+  /** Where its client is connected from; undefined where that is not known. */
+  readonly peer?: { readonly address: string; readonly port: number } | undefined
   /** -128 to 127; means something only while `presence` is set. RFC 6121 §4.7.2.3 */
   priority: number
   /** The last available presence it broadcast, as XML with `from` and without `to`; undefined = not available. */

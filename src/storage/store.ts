@@ -1,3 +1,4 @@
+import type { PrivacyList } from '../protocols/privacy.js'
 import type { Credentials } from '../protocols/sasl/credentials.js'
 
 /*
@@ -6,6 +7,7 @@ import type { Credentials } from '../protocols/sasl/credentials.js'
  * Requests are carried out in the order of the calls: a read sees every write asked for before it.
  */
 
+export type { PrivacyItem, PrivacyList } from '../protocols/privacy.js'
 export type { Credentials, ScramHash, ScramKeys } from '../protocols/sasl/credentials.js'
 
 /** The store cannot answer now: it is overloaded, failed, or closed. Nothing is known about the write that it rejects. */
@@ -89,6 +91,81 @@ export interface OfflineRepository {
   count(user: string, host: string): Promise<number>
 }
 
+/** A fragment of XML by its root element. */
+export interface PrivateFragment {
+  ns: string
+  name: string
+  /** The element, with every namespace declaration that it needs. */
+  xml: string
+}
+
+/** What clients keep for themselves. XEP-0049 */
+export interface PrivateXmlRepository {
+  get(user: string, host: string, ns: string, name: string): Promise<string | undefined>
+  /** Replaces the fragments with the same root elements; all or none. False when the account would have more than `limit`; then nothing is written. */
+  put(user: string, host: string, fragments: readonly PrivateFragment[], limit: number): Promise<boolean>
+}
+
+/** A field of a vCard as the directory knows it, such as `last`. */
+export interface VcardField {
+  field: string
+  value: string
+}
+
+/** What a directory search asks of a field: the value without regard to case, or its beginning. */
+export interface VcardCriterion extends VcardField {
+  isPrefix: boolean
+}
+
+/** vCards and the directory made of them. XEP-0054, XEP-0055 */
+export interface VcardRepository {
+  get(user: string, host: string): Promise<string | undefined>
+  /** Replaces the vCard; `fields`, each at most once, are what the directory finds it by. */
+  put(user: string, host: string, xml: string, fields: readonly VcardField[]): Promise<void>
+  /** Accounts of the host that meet every criterion, at most `limit`, with their fields; none without a criterion. */
+  search(
+    host: string,
+    criteria: readonly VcardCriterion[],
+    limit: number,
+  ): Promise<{ user: string; fields: VcardField[] }[]>
+}
+
+export interface LastActivity {
+  /** When the last session ended, in milliseconds since 1970. */
+  at: number
+  /** What the user said then; '' for nothing. */
+  status: string
+}
+
+/** When an account was last connected. XEP-0012 */
+export interface LastActivityRepository {
+  get(user: string, host: string): Promise<LastActivity | undefined>
+  put(user: string, host: string, last: LastActivity): Promise<void>
+  remove(user: string, host: string): Promise<void>
+}
+
+/** The lists of one account. */
+export interface PrivacyLists {
+  /** The list that counts for sessions without one of their own; names one of `lists`. */
+  defaultName: string | undefined
+  lists: PrivacyList[]
+}
+
+export interface PrivacyChange {
+  put?: PrivacyList[]
+  remove?: string[]
+  /** null: there is no default list any more. */
+  defaultName?: string | null
+}
+
+/** Whom an account lets through. XEP-0016, XEP-0191 */
+export interface PrivacyRepository {
+  /** Lists in byte order of their names. */
+  load(user: string, host: string): Promise<PrivacyLists>
+  /** Applies the change as a whole: removals, then lists, then the default. */
+  update(user: string, host: string, change: PrivacyChange): Promise<void>
+}
+
 /** Facts about the installation as a whole, such as the secret it was born with. */
 export interface MetaRepository {
   /** Stores the value unless the key has one already; resolves with the one that stands. */
@@ -99,6 +176,10 @@ export interface Store {
   readonly accounts: AccountRepository
   readonly rosters: RosterRepository
   readonly offline: OfflineRepository
+  readonly privateXml: PrivateXmlRepository
+  readonly vcards: VcardRepository
+  readonly lastActivity: LastActivityRepository
+  readonly privacy: PrivacyRepository
   readonly meta: MetaRepository
   /** Writes what waits, then closes. */
   close(): Promise<void>

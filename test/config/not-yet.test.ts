@@ -6,26 +6,11 @@ import { fixtureModules, load } from './support.js'
 const GENERAL = '[general]\nhosts = ["localhost"]\n'
 const C2S = '[[listen.c2s]]\nport = 5222\n'
 const HTTP = '[[listen.http]]\nip_address = "127.0.0.1"\nport = 5280\n'
-const TLS = 'tls.mode = "starttls"\ntls.certfile = "x"\n'
-const JUST = `tls.module = "just_tls"\n${TLS}`
 
 const faults = (text: string) => load(GENERAL + text).problems.map(({ code, path }) => `${code} ${path}`)
 
 describe('what is configured and not built', () => {
   it.each([
-    [`${C2S}access = "none"`, 'listen.c2s[0].access'],
-    [`${C2S}shaper = "s"\n[access]\ns = [{acl = "all", value = "none"}]`, 'listen.c2s[0].shaper'],
-    [`${C2S}zlib = 1`, 'listen.c2s[0].zlib'],
-    [`${C2S}proxy_protocol = true`, 'listen.c2s[0].proxy_protocol'],
-    [`${C2S}proto = "udp"`, 'listen.c2s[0].proto'],
-    [`${C2S}${TLS}tls.cacertfile = "x"`, 'listen.c2s[0].tls.cacertfile'],
-    [`${C2S}${TLS}tls.dhfile = "x"`, 'listen.c2s[0].tls.dhfile'],
-    [`${C2S}${TLS}tls.verify_peer = true`, 'listen.c2s[0].tls.verify_peer'],
-    [`${C2S}${TLS}tls.protocol_options = []`, 'listen.c2s[0].tls.protocol_options'],
-    [`${C2S}${TLS}tls.ciphers = "TLSv1.2"`, 'listen.c2s[0].tls.ciphers'],
-    [`${C2S}${JUST}tls.versions = ["tlsv1.3"]`, 'listen.c2s[0].tls.versions'],
-    [`${C2S}${JUST}tls.verify_mode = "peer"`, 'listen.c2s[0].tls.verify_mode'],
-    [`${C2S}${JUST}tls.crl_files = []`, 'listen.c2s[0].tls.crl_files'],
     ['[[listen.s2s]]\nport = 1\nshaper = "none"', 'listen.s2s[0]'],
     ['[[listen.component]]\nport = 1\npassword = "x"', 'listen.component[0]'],
     [`${HTTP}tls.certfile = "x"`, 'listen.http[0].tls'],
@@ -39,21 +24,15 @@ describe('what is configured and not built', () => {
       'listen.http[0].handlers.mongoose_api_admin[0]',
     ],
     ['[general.x]'.replace('.x', '2'), undefined],
-    ['[auth]\nmethods = ["internal", "pki"]', 'auth.methods[1]'],
     ['[auth]\nsasl_mechanisms = ["plain", "oauth"]', 'auth.sasl_mechanisms[1]'],
-    ['[auth]\nsasl_external = ["standard"]', 'auth.sasl_external'],
-    ['[auth]\nmax_failed_logins = 1', 'auth.max_failed_logins'],
-    ['[auth]\nfailed_login_window = 1', 'auth.failed_login_window'],
-    ['[auth]\nexternal.program = "x"', 'auth.external'],
-    ['[auth]\nhttp.basic_auth = "x"', 'auth.http'],
-    ['[auth]\njwt = {secret.value = "x", algorithm = "HS256", username_key = "u"}', 'auth.jwt'],
     ['[auth]\nldap.base = "x"', 'auth.ldap'],
     ['[s2s]\ndefault_policy = "deny"', 's2s'],
     ['[outgoing_pools.redis.default]', 'outgoing_pools.redis.default'],
+    ['[outgoing_pools.http.other.connection]\nhost = "http://x"', 'outgoing_pools.http'],
     ['[cluster]\nnode_name = "x"', 'cluster'],
     ['[modules.mod_bosh]', 'modules.mod_bosh'],
     ['[modules.mod_muc_light]\nlegacy_mode = true', 'modules.mod_muc_light'],
-    ['[[host_config]]\nhost = "localhost"\nauth.methods = ["dummy"]', 'host_config[0].auth.methods[0]'],
+    ['[[host_config]]\nhost = "localhost"\nauth.sasl_mechanisms = ["oauth"]', 'host_config[0].auth.sasl_mechanisms[0]'],
     ['[[host_config]]\nhost = "localhost"\ns2s.shared = "x"', 'host_config[0].s2s'],
     [
       '[[host_config]]\nhost = "localhost"\ngeneral.route_subdomains = "s2s"',
@@ -152,11 +131,12 @@ max_fsm_queue = 1
 state_timeout = 1
 access = "all"
 shaper = "none"
-proxy_protocol = false
-tls = {mode = "tls", certfile = "x", keyfile = "y", password = "z", verify_peer = false}
+proxy_protocol = true
+tls = {mode = "tls", certfile = "x", keyfile = "y", password = "z", verify_peer = true, cacertfile = "a", dhfile = "d", ciphers = "HIGH", protocol_options = ["no_tlsv1"]}
 [[listen.c2s]]
 port = 5223
-tls = {module = "just_tls", mode = "starttls_required", certfile = "x"}
+proto = "udp"
+tls = {module = "just_tls", mode = "starttls_required", certfile = "x", verify_peer = true, verify_mode = "peer", disconnect_on_failure = false, crl_files = ["c"], versions = ["tlsv1.3"], ciphers = ["TLS_AES_128_GCM_SHA256"]}
 [[listen.http]]
 port = 5280
 ip_address = "127.0.0.1"

@@ -371,7 +371,6 @@ const CASES: RuleCase[] = [
       '[modules.mod_mam_meta]\nretention_days = 1',
       '[modules.mod_csi]\nbuffer_max = 0',
       '[modules.mod_stream_management]\nbuffer_max = "no_buffer"\nack_freq = "never"\nresume_timeout = 1',
-      '[modules.mod_vcard]\nhost = "vjud.@HOST@"',
     ],
     [
       ['[modules.mod_mam_meta]\nretention_days = 0', 'incorrect_value modules.mod_mam_meta.retention_days'],

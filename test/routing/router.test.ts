@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { StanzaError } from '../../src/protocols/errors.js'
 import { handleClientStanza } from '../../src/routing/client-stanzas.js'
-import { drop } from '../../src/routing/hooks.js'
+import { drop, refuse } from '../../src/routing/hooks.js'
 import { type Client, jid, montague, settled, stanza, world } from '../support/world.js'
 
 const stanzas = 'xmlns="urn:ietf:params:xml:ns:xmpp-stanzas"'
@@ -268,6 +268,76 @@ describe('hooks', () => {
     juliet.receives()
     undoReceived()
     expect(hooks.received.isEmpty).toBe(true)
+  })
+
+  it('keep a stanza from one session, and it finds another way (RFC 6121 §8.5) or bounces', async () => {
+    const server = world()
+    const hooks = server.routing.hooksOf(montague)
+    const romeo = await (await server.connect('romeo@montague.example/orchard')).arrives(5)
+    const tomb = await (await server.connect('romeo@montague.example/tomb')).arrives(1)
+    romeo.take()
+    const juliet = await server.connect('juliet@capulet.example/balcony')
+    hooks.received.transform({}, (message, session) => (session === romeo ? refuse : message))
+    for (const to of ['romeo@montague.example', 'romeo@montague.example/orchard']) {
+      await juliet.sends(`<message type="chat" to="${to}"><body>a</body></message>`)
+      tomb.receives('<message><body>a</body></message>')
+    }
+    romeo.receives()
+    await juliet.sends('<iq id="1" type="get" to="romeo@montague.example/orchard"><x xmlns="urn:example:x"/></iq>')
+    juliet.receives(`<iq id="1" type="error">${error('service-unavailable')}</iq>`)
+    expect(server.routing.offer(romeo, stanza('<message/>'))).toBe('refused')
+    expect(server.routing.offer(tomb, stanza('<message/>'))).toBe('taken')
+    tomb.takes = false
+    expect(server.routing.offer(tomb, stanza('<message/>'))).toBe('gone')
+  })
+
+  it('keep a stanza with the error that they throw, which goes to the sender once and never as a bug', async () => {
+    const server = world()
+    const romeo = await server.connect('romeo@montague.example/orchard')
+    const juliet = await server.connect('juliet@capulet.example/balcony')
+    server.routing.hooksOf(montague).received.observe({}, () => {
+      throw new StanzaError('forbidden')
+    })
+    await juliet.sends('<message id="1" to="romeo@montague.example/orchard"/>')
+    juliet.receives(`<message id="1" type="error">${error('forbidden')}</message>`)
+    await juliet.sends('<iq id="1" type="result" to="romeo@montague.example/orchard"/>')
+    juliet.receives()
+    romeo.receives()
+    expect(server.bugs).toEqual([])
+  })
+
+  it('hear of each message that was delivered, once, whoever took it', async () => {
+    const server = world()
+    const hooks = server.routing.hooksOf(montague)
+    const taken: string[] = []
+    hooks.delivered.observe({}, (message, session) => void taken.push(`${message.id} ${session.jid.resource}`))
+    for (const resource of ['a', 'b']) await (await server.connect(`romeo@montague.example/${resource}`)).arrives()
+    const juliet = await server.connect('juliet@capulet.example/balcony')
+    await juliet.sends('<message id="1" type="chat" to="romeo@montague.example"/>')
+    await juliet.sends('<message id="2" to="romeo@montague.example/a"/>')
+    await juliet.sends('<message id="3" to="romeo@montague.example/gone"/>')
+    await juliet.sends('<iq id="4" type="result" to="romeo@montague.example/a"/>')
+    expect(taken).toEqual([expect.stringMatching(/^1 [ab]$/), '2 a'])
+  })
+
+  it('forbid what the server does for an account, for others alone', async () => {
+    const server = world({ modules: { mod_ping: {} } })
+    const { onBehalf } = server.routing.hooksOf(montague)
+    const romeo = await server.connect('romeo@montague.example/orchard')
+    const juliet = await server.connect('juliet@capulet.example/balcony')
+    const seen: string[] = []
+    onBehalf.transform({}, ({ kind, type }) => {
+      seen.push(`${kind} ${type}`)
+      return drop
+    })
+    const ping = '<iq id="1" type="get" to="romeo@montague.example"><ping xmlns="urn:xmpp:ping"/></iq>'
+    await juliet.sends(ping)
+    for (const type of ['subscribe', 'probe'])
+      await juliet.sends(`<presence type="${type}" to="romeo@montague.example"/>`)
+    juliet.take()
+    await romeo.sends(ping)
+    romeo.receives('<iq id="1" type="result"/>')
+    expect(seen).toEqual(['iq get', 'presence subscribe', 'presence probe'])
   })
 
   it('that fail tell the sender, and never let the stanza pass a filter that did not finish', async () => {

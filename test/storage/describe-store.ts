@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import type { Credentials, RosterItem, ScramKeys, Store } from '../../src/storage/store.js'
+import type { Credentials, PrivacyItem, RosterItem, ScramKeys, Store, VcardCriterion } from '../../src/storage/store.js'
 
 /*
  * What every implementation of Store has to do. `open` gives a store that is empty and that the suite closes. The tests share
@@ -354,6 +354,186 @@ export function describeStore(name: string, open: () => Promise<Store>): void {
         await store.offline.add('romeo', host, xml, 1, 10)
         const [message] = await store.offline.page('romeo', host, { after: 0, limit: 1 })
         expect(message?.xml === xml).toBe(true)
+      })
+    })
+
+    describe('private XML (XEP-0049)', () => {
+      const fragment = (ns: string, name = 'storage', xml = `<${name} xmlns="${ns}"/>`) => ({ ns, name, xml })
+      const get = (ns: string, name = 'storage') => store.privateXml.get('romeo', host, ns, name)
+
+      it('keeps a fragment by namespace and name of its root, and replaces it', async () => {
+        expect(await get('a')).toBeUndefined()
+        expect(await store.privateXml.put('romeo', host, [fragment('a'), fragment('a', 'other')], 10)).toBe(true)
+        expect(await store.privateXml.put('romeo', host, [fragment('a', 'storage', '<new>żółć 🐱</new>')], 10)).toBe(
+          true,
+        )
+        expect(await get('a')).toBe('<new>żółć 🐱</new>')
+        expect(await get('a', 'other')).toBe('<other xmlns="a"/>')
+        expect(await get('b')).toBeUndefined()
+        expect(await store.privateXml.get('romeo', other, 'a', 'storage')).toBeUndefined()
+      })
+
+      it('takes no more roots than the limit, replacements aside, and then nothing of what came together', async () => {
+        expect(await store.privateXml.put('romeo', host, [fragment('a'), fragment('b')], 2)).toBe(true)
+        expect(await store.privateXml.put('romeo', host, [fragment('a', 'storage', '<new/>'), fragment('c')], 2)).toBe(
+          false,
+        )
+        expect([await get('a'), await get('c')]).toEqual(['<storage xmlns="a"/>', undefined])
+        expect(await store.privateXml.put('romeo', host, [fragment('b', 'storage', '<new/>')], 2)).toBe(true)
+        expect(await store.privateXml.put('juliet', host, [fragment('c')], 2)).toBe(true)
+      })
+
+      it('is gone with its account', async () => {
+        await store.accounts.create('romeo', host, credentials())
+        await store.privateXml.put('romeo', host, [fragment('a')], 2)
+        await store.accounts.remove('romeo', host)
+        expect(await get('a')).toBeUndefined()
+      })
+    })
+
+    describe('vCards (XEP-0054) and their directory (XEP-0055)', () => {
+      const find = async (...criteria: VcardCriterion[]) => {
+        const found = await store.vcards.search(host, criteria, 10)
+        return found.map(({ user }) => user).sort()
+      }
+      const exactly = (field: string, value: string) => ({ field, value, isPrefix: false })
+      const beginning = (field: string, value: string) => ({ field, value, isPrefix: true })
+      const put = (user: string, fields: Record<string, string>) =>
+        store.vcards.put(
+          user,
+          host,
+          `<vCard>${user}</vCard>`,
+          Object.entries(fields).map(([field, value]) => ({ field, value })),
+        )
+
+      it('keeps a vCard and replaces it', async () => {
+        expect(await store.vcards.get('romeo', host)).toBeUndefined()
+        await put('romeo', { fn: 'Romeo' })
+        await store.vcards.put('romeo', host, '<vCard>🐱</vCard>', [])
+        expect(await store.vcards.get('romeo', host)).toBe('<vCard>🐱</vCard>')
+        expect(await store.vcards.get('romeo', other)).toBeUndefined()
+        expect(await find(exactly('fn', 'Romeo'))).toEqual([])
+      })
+
+      it('finds accounts by value or beginning, without regard to case, where every criterion is met', async () => {
+        await put('romeo', { fn: 'Romeo Montague', last: 'Montague', email: 'romeo@x' })
+        await put('benvolio', { fn: 'Benvolio', last: 'MONTAGUE' })
+        await put('juliet', { fn: 'Juliet', last: 'Capulet' })
+        await put('ola', { last: 'ŻÓŁĆ' })
+        await store.vcards.put('romeo', other, '<vCard/>', [{ field: 'last', value: 'Montague' }])
+        expect(await find(exactly('last', 'montague'))).toEqual(['benvolio', 'romeo'])
+        expect(await find(exactly('last', 'mont'))).toEqual([])
+        expect(await find(beginning('last', 'mont'))).toEqual(['benvolio', 'romeo'])
+        expect(await find(beginning('last', 'mont'), beginning('fn', 'rom'))).toEqual(['romeo'])
+        expect(await find(exactly('last', 'montague'), exactly('last', 'capulet'))).toEqual([])
+        expect(await find(beginning('last', 'żó'))).toEqual(['ola'])
+        expect(await find(exactly('first', 'montague'))).toEqual([])
+        expect(await find()).toEqual([])
+      })
+
+      it('gives the fields of what it found, and no more than the limit', async () => {
+        for (const user of ['a', 'b', 'c']) await put(user, { last: 'Same', fn: user })
+        const found = await store.vcards.search(host, [exactly('last', 'same')], 2)
+        expect(found).toHaveLength(2)
+        expect(new Map(found[0]?.fields.map(({ field, value }) => [field, value]))).toEqual(
+          new Map([
+            ['last', 'Same'],
+            ['fn', found[0]?.user],
+          ]),
+        )
+      })
+
+      it.each(awkward)('treats %j as text to search for and nothing else', async text => {
+        await put('romeo', { fn: text })
+        await put('juliet', { fn: 'Juliet' })
+        expect(await find(exactly('fn', text))).toEqual(['romeo'])
+        expect(await find(beginning('fn', text))).toEqual(['romeo'])
+      })
+
+      it('are gone with their account', async () => {
+        await store.accounts.create('romeo', host, credentials())
+        await put('romeo', { fn: 'Romeo' })
+        await store.accounts.remove('romeo', host)
+        expect(await store.vcards.get('romeo', host)).toBeUndefined()
+        expect(await find(exactly('fn', 'romeo'))).toEqual([])
+      })
+    })
+
+    describe('last activity (XEP-0012)', () => {
+      it('keeps the last, and is gone with its account', async () => {
+        await store.accounts.create('romeo', host, credentials())
+        expect(await store.lastActivity.get('romeo', host)).toBeUndefined()
+        await store.lastActivity.put('romeo', host, { at: 1_700_000_000_000, status: 'Heading Home 🐱' })
+        await store.lastActivity.put('juliet', host, { at: 1, status: '' })
+        expect(await store.lastActivity.get('romeo', host)).toEqual({
+          at: 1_700_000_000_000,
+          status: 'Heading Home 🐱',
+        })
+        await store.lastActivity.put('romeo', host, { at: 1_700_000_000_001, status: '' })
+        expect(await store.lastActivity.get('romeo', host)).toEqual({ at: 1_700_000_000_001, status: '' })
+        await store.accounts.remove('romeo', host)
+        expect(await store.lastActivity.get('romeo', host)).toBeUndefined()
+        expect(await store.lastActivity.get('juliet', host)).toEqual({ at: 1, status: '' })
+        await store.lastActivity.remove('juliet', host)
+        expect(await store.lastActivity.get('juliet', host)).toBeUndefined()
+      })
+    })
+
+    describe('privacy lists (XEP-0016)', () => {
+      const deny = (value: string, change: Partial<PrivacyItem> = {}): PrivacyItem => ({
+        type: 'jid',
+        value,
+        action: 'deny',
+        stanzas: [],
+        order: 1,
+        ...change,
+      })
+      const load = () => store.privacy.load('romeo', host)
+
+      it('has none where there never was one', async () => {
+        expect(await load()).toEqual({ defaultName: undefined, lists: [] })
+        await store.privacy.update('romeo', host, {})
+        expect(await load()).toEqual({ defaultName: undefined, lists: [] })
+      })
+
+      it('keeps lists by name, with every field of their items', async () => {
+        const lists = [
+          { name: 'Żółć 🐱', items: [deny('a@x', { stanzas: ['message', 'presence-out'], order: 4_294_967_295 })] },
+          { name: 'a', items: [deny('', { type: 'fall-through', action: 'allow' })] },
+        ]
+        await store.privacy.update('romeo', host, { put: lists })
+        expect(await load()).toEqual({ defaultName: undefined, lists: [lists[1], lists[0]] })
+        expect(await store.privacy.load('romeo', other)).toEqual({ defaultName: undefined, lists: [] })
+      })
+
+      it('replaces and removes lists, and keeps the default through it', async () => {
+        await store.privacy.update('romeo', host, {
+          put: ['a', 'b'].map(name => ({ name, items: [deny(name)] })),
+          defaultName: 'a',
+        })
+        await store.privacy.update('romeo', host, { put: [{ name: 'a', items: [deny('new')] }], remove: ['b'] })
+        expect(await load()).toEqual({ defaultName: 'a', lists: [{ name: 'a', items: [deny('new')] }] })
+      })
+
+      it('has one default or none', async () => {
+        await store.privacy.update('romeo', host, {
+          put: ['a', 'b'].map(name => ({ name, items: [] })),
+          defaultName: 'a',
+        })
+        await store.privacy.update('romeo', host, { defaultName: 'b' })
+        expect((await load()).defaultName).toBe('b')
+        await store.privacy.update('romeo', host, { defaultName: null })
+        expect((await load()).defaultName).toBeUndefined()
+        await store.privacy.update('romeo', host, { defaultName: 'b' })
+        await store.privacy.update('romeo', host, { remove: ['b'] })
+        expect(await load()).toEqual({ defaultName: undefined, lists: [{ name: 'a', items: [] }] })
+      })
+
+      it('are gone with their account', async () => {
+        await store.accounts.create('romeo', host, credentials())
+        await store.privacy.update('romeo', host, { put: [{ name: 'a', items: [] }], defaultName: 'a' })
+        await store.accounts.remove('romeo', host)
+        expect(await load()).toEqual({ defaultName: undefined, lists: [] })
       })
     })
 

@@ -119,6 +119,20 @@ describe('the schema', () => {
       /SEARCH .* USING INDEX/,
     ],
     ['SELECT count(*) FROM offline_messages WHERE host = ? AND username = ?', /SEARCH .* USING COVERING INDEX/],
+    [
+      'SELECT xml FROM private_xml WHERE host = ? AND username = ? AND ns = 1 AND name = 2',
+      /SEARCH private_xml USING PRIMARY KEY/,
+    ],
+    [
+      'SELECT field, value FROM vcard_fields WHERE host = ? AND username = ?',
+      /SEARCH vcard_fields USING PRIMARY KEY \(host=\? AND username=\?\)/,
+    ],
+    [
+      "SELECT username FROM vcard_fields WHERE host = ? AND field = ? AND folded >= 'a' AND folded <= 'b'",
+      /SEARCH .* USING COVERING INDEX .* \(host=\? AND field=\? AND folded>\? AND folded<\?\)/,
+    ],
+    ['SELECT at FROM last_activity WHERE host = ? AND username = ?', /SEARCH last_activity USING PRIMARY KEY/],
+    ['SELECT items FROM privacy_lists WHERE host = ? AND username = ? ORDER BY name', /SEARCH .* USING PRIMARY KEY/],
     ['SELECT version FROM roster_versions WHERE host = ? AND username = ?', /SEARCH .* USING COVERING INDEX/],
   ])('finds what %s asks for without a scan or a sort', (sql, plan) => {
     const steps = opened(':memory:')

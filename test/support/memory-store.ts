@@ -1,11 +1,19 @@
 import {
   type AccountRepository,
   type Credentials,
+  type LastActivity,
+  type LastActivityRepository,
   type OfflineRepository,
+  type PrivacyLists,
+  type PrivacyRepository,
+  type PrivateFragment,
+  type PrivateXmlRepository,
   type Roster,
   type RosterRepository,
   type Store,
   StoreUnavailable,
+  type VcardField,
+  type VcardRepository,
 } from '../../src/storage/store.js'
 
 interface Account {
@@ -17,6 +25,10 @@ export class MemoryStore implements Store {
   readonly #accounts = new Map<string, Account>()
   readonly #rosters = new Map<string, Roster>()
   readonly #offline = new Map<string, { id: number; xml: string }[]>()
+  readonly #privateXml = new Map<string, readonly PrivateFragment[]>()
+  readonly #vcards = new Map<string, { xml: string; fields: VcardField[] }>()
+  readonly #lastActivity = new Map<string, LastActivity>()
+  readonly #privacy = new Map<string, PrivacyLists>()
   readonly #meta = new Map<string, Buffer>()
   #lastOfflineId = 0
   /** While true every request rejects with `StoreUnavailable`. */
@@ -45,7 +57,9 @@ export class MemoryStore implements Store {
     remove: (user, host) =>
       this.#do('accounts.remove', user, host, key => {
         this.#rosters.delete(key)
-        this.#offline.delete(key)
+        for (const table of [this.#offline, this.#privateXml, this.#vcards, this.#lastActivity, this.#privacy]) {
+          table.delete(key)
+        }
         return this.#accounts.delete(key)
       }),
     list: (host, { after = '', limit }) =>
@@ -97,6 +111,60 @@ export class MemoryStore implements Store {
     count: (user, host) => this.#do('offline.count', user, host, key => this.#offline.get(key)?.length ?? 0),
   }
 
+  readonly privateXml: PrivateXmlRepository = {
+    get: (user, host, ns, name) =>
+      this.#do('privateXml.get', user, host, key => this.#privateXml.get(key)?.find(isRoot(ns, name))?.xml),
+    put: (user, host, fragments, limit) =>
+      this.#do('privateXml.put', user, host, key => {
+        const next = [...(this.#privateXml.get(key) ?? [])]
+        for (const fragment of fragments) {
+          const at = next.findIndex(isRoot(fragment.ns, fragment.name))
+          next.splice(at < 0 ? next.length : at, 1, fragment)
+        }
+        if (next.length > limit) return false
+        this.#privateXml.set(key, next)
+        return true
+      }),
+  }
+
+  readonly vcards: VcardRepository = {
+    get: (user, host) => this.#do('vcards.get', user, host, key => this.#vcards.get(key)?.xml),
+    put: (user, host, xml, fields) =>
+      this.#do('vcards.put', user, host, key => void this.#vcards.set(key, { xml, fields: [...fields] })),
+    search: (host, criteria, limit) =>
+      this.#do('vcards.search', '', host, () => {
+        if (criteria.length === 0) return []
+        const found = [...this.#vcards].filter(([key, { fields }]) => {
+          if (!key.endsWith(`@${host}`)) return false
+          return criteria.every(({ field, value, isPrefix }) => {
+            const text = fields.find(other => other.field === field)?.value.toLowerCase()
+            return isPrefix ? text?.startsWith(value.toLowerCase()) : text === value.toLowerCase()
+          })
+        })
+        return found.slice(0, limit).map(([key, { fields }]) => ({ user: key.slice(0, -host.length - 1), fields }))
+      }),
+  }
+
+  readonly lastActivity: LastActivityRepository = {
+    get: (user, host) => this.#do('lastActivity.get', user, host, key => this.#lastActivity.get(key)),
+    put: (user, host, last) => this.#do('lastActivity.put', user, host, key => void this.#lastActivity.set(key, last)),
+    remove: (user, host) => this.#do('lastActivity.remove', user, host, key => void this.#lastActivity.delete(key)),
+  }
+
+  readonly privacy: PrivacyRepository = {
+    load: (user, host) =>
+      this.#do('privacy.load', user, host, key => structuredClone(this.#privacy.get(key) ?? noLists)),
+    update: (user, host, { put = [], remove = [], defaultName }) =>
+      this.#do('privacy.update', user, host, key => {
+        const before = this.#privacy.get(key) ?? noLists
+        const replaced = new Set([...remove, ...put.map(list => list.name)])
+        const lists = [...before.lists.filter(list => !replaced.has(list.name)), ...structuredClone(put)]
+        const chosen = defaultName === undefined ? before.defaultName : (defaultName ?? undefined)
+        const isThere = lists.some(list => list.name === chosen)
+        this.#privacy.set(key, { defaultName: isThere ? chosen : undefined, lists: lists.sort(byName) })
+      }),
+  }
+
   readonly meta: Store['meta'] = {
     putIfAbsent: async (key, value) => {
       const standing = this.#meta.get(key) ?? value
@@ -129,3 +197,9 @@ export class MemoryStore implements Store {
     return act(key)
   }
 }
+
+const noLists: PrivacyLists = { defaultName: undefined, lists: [] }
+
+const byName = (a: { name: string }, b: { name: string }) => (a.name < b.name ? -1 : 1)
+
+const isRoot = (ns: string, name: string) => (fragment: PrivateFragment) => fragment.ns === ns && fragment.name === name

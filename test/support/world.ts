@@ -37,6 +37,7 @@ export function stanza(xml: string): Stanza {
 export class RecordingSession implements Session {
   readonly jid: Jid
   readonly node = 'here'
+  peer: { address: string; port: number } | undefined = { address: '192.0.2.7', port: 49_152 }
   priority = 0
   presence: string | undefined = undefined
   isInterested = false

@@ -1,4 +1,8 @@
 import { accounts } from './0001-accounts.js'
+import { privateXml } from './0002-private-xml.js'
+import { vcards } from './0003-vcards.js'
+import { lastActivity } from './0004-last-activity.js'
+import { privacyLists } from './0005-privacy-lists.js'
 
 /** One step of the schema. It never changes once released: a correction is another step. */
 export interface Migration {
@@ -8,4 +12,4 @@ export interface Migration {
 }
 
 /** In order; a database's version is the number of them it has seen. */
-export const migrations: readonly Migration[] = [accounts]
+export const migrations: readonly Migration[] = [accounts, privateXml, vcards, lastActivity, privacyLists]

@@ -3,7 +3,17 @@ import type { Database, Value } from './database.js'
 import type { Request } from './protocol.js'
 
 /** Every table keyed by (host, username): removing an account empties them all. A new repository adds its tables here. */
-export const accountTables = ['roster_versions', 'roster_items', 'subscription_requests', 'offline_messages'] as const
+export const accountTables = [
+  'roster_versions',
+  'roster_items',
+  'subscription_requests',
+  'offline_messages',
+  'private_xml',
+  'vcards',
+  'vcard_fields',
+  'last_activity',
+  'privacy_lists',
+] as const
 
 /** What the worker does for the accounts. */
 export function accountVerbs(database: Database) {

@@ -2,9 +2,13 @@ import { StartupError } from '../../observability/startup-error.js'
 import type { Store, StoreUnavailable } from '../store.js'
 import { accountRepository } from './accounts.js'
 import { type StoreLimits, WorkerClient } from './client.js'
+import { lastActivityRepository } from './last-activity.js'
 import { metaRepository } from './meta.js'
 import { offlineRepository } from './offline.js'
+import { privacyRepository } from './privacy.js'
+import { privateXmlRepository } from './private-xml.js'
 import { rosterRepository } from './rosters.js'
+import { vcardRepository } from './vcards.js'
 
 export type { StoreLimits } from './client.js'
 
@@ -49,6 +53,10 @@ export async function openSqliteStore(options: SqliteOptions): Promise<SqliteSto
     accounts: accountRepository(client.request),
     rosters: rosterRepository(client.request),
     offline: offlineRepository(client.request),
+    privateXml: privateXmlRepository(client.request),
+    vcards: vcardRepository(client.request),
+    lastActivity: lastActivityRepository(client.request),
+    privacy: privacyRepository(client.request),
     meta: metaRepository(client.request),
     get isOpen() {
       return client.isOpen

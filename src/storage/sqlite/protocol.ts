@@ -1,24 +1,39 @@
 import { accountVerbs } from './accounts.js'
 import type { Database, DatabaseOptions } from './database.js'
+import { lastActivityVerbs } from './last-activity.js'
 import { metaVerbs } from './meta.js'
 import { offlineVerbs } from './offline.js'
+import { privacyVerbs } from './privacy.js'
+import { privateXmlVerbs } from './private-xml.js'
 import { rosterVerbs } from './rosters.js'
 import type { Standstill } from './standstill.js'
+import { vcardVerbs } from './vcards.js'
 
 /*
  * What the server's thread and the worker say to each other. The server sends batches of requests, the worker answers
  * each batch with one message, in order; so nothing needs a number.
  */
 
-/** Everything the worker can do, by name. A new repository is one line in each of the two. */
+/** Everything the worker can do, by name. A new repository is one line here, and one among the types. */
 export function prepareVerbs(database: Database) {
-  const parts = [accountVerbs(database), rosterVerbs(database), offlineVerbs(database), metaVerbs(database)] as const
-  const [accounts, rosters, offline, meta] = parts
+  const parts = [
+    accountVerbs(database),
+    rosterVerbs(database),
+    offlineVerbs(database),
+    privateXmlVerbs(database),
+    vcardVerbs(database),
+    lastActivityVerbs(database),
+    privacyVerbs(database),
+    metaVerbs(database),
+  ] as const
   return {
-    reads: { ...accounts.reads, ...rosters.reads, ...offline.reads, ...meta.reads },
-    writes: { ...accounts.writes, ...rosters.writes, ...offline.writes, ...meta.writes },
+    reads: Object.assign({}, ...parts.map(part => part.reads)) as Merged<(typeof parts)[number]['reads']>,
+    writes: Object.assign({}, ...parts.map(part => part.writes)) as Merged<(typeof parts)[number]['writes']>,
   }
 }
+
+/** All members of a union of tables at once. */
+type Merged<T> = (T extends unknown ? (table: T) => void : never) extends (table: infer All) => void ? All : never
 
 type Prepared = ReturnType<typeof prepareVerbs>
 export type Verbs = Prepared['reads'] & Prepared['writes']

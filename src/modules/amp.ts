@@ -1,0 +1,106 @@
+import { z } from 'zod'
+import {
+  type AmpRule,
+  ampFeatures,
+  ampReply,
+  type Fate,
+  isMet,
+  readAmpRules,
+  refuseAmpRules,
+} from '../protocols/amp.js'
+import { StanzaError } from '../protocols/errors.js'
+import type { Jid } from '../protocols/jid.js'
+import { NS } from '../protocols/namespaces.js'
+import { offlineFate } from '../protocols/offline.js'
+import type { Stanza } from '../protocols/stanza/stanza.js'
+import { interest } from '../protocols/xml/frame.js'
+import { drop, type Transformed } from '../routing/hooks.js'
+import type { Session } from '../sessions/session.js'
+import { defineModule, type ModuleServer } from './module.js'
+
+/** Of a message with a child in AMP's namespace. */
+const hasRules = interest(NS.amp)
+
+export const amp = defineModule({
+  name: 'mod_amp',
+  implements: ['XEP-0079'],
+  features: [NS.amp],
+  shipped: false,
+  config: z
+    .strictObject({})
+    .meta({ description: 'Rules that messages bring along for what is to become of them.', example: {} }),
+
+  start(server) {
+    const { host } = server.discovery
+    const identity = { category: 'server', type: 'im', name: 'Advanced message processing' }
+    server.onStop(
+      host.addNode(NS.amp, { info: { identities: [identity], features: ampFeatures, forms: [] }, items: [] }),
+    )
+    server.offerStreamFeature(() => `<amp xmlns="${NS.ampFeature}"/>`)
+    server.onStop(
+      server.hooks.sent.transform({ kinds: ['message'] }, (stanza, session) =>
+        (stanza.mask & hasRules) === 0 || stanza.type === 'error' ? stanza : process(server, stanza, session),
+      ),
+    )
+  },
+})
+
+/** XEP-0079 §2.2 */
+async function process(server: ModuleServer, stanza: Stanza, session: Session): Promise<Transformed> {
+  const message = stanza.isAddressed ? stanza : stanza.addressed({ to: session.jid.bare })
+  const { to } = message
+  if (to === undefined) return stanza
+  const tell = (content: AmpRule | StanzaError) => void session.deliver(ampReply(server.host, message, content))
+  try {
+    const element = message.element.getChild('amp', NS.amp)
+    if (element === undefined) return stanza
+    const rules = readAmpRules(element)
+    if (!(await mayLearn(server, to, session.jid))) refuseAmpRules(element)
+    const fate = await fateOf(server, message, to)
+    for (const rule of rules) {
+      if (!isMet(rule, fate)) continue
+      if (rule.action !== 'drop') tell(rule)
+      if (rule.action !== 'notify') return drop
+    }
+    return stanza
+  } catch (error) {
+    if (!(error instanceof StanzaError)) throw error
+    tell(error)
+    return drop
+  }
+}
+
+/** Rules tell who is there: only those who see that anyway may have them. XEP-0079 §9 */
+async function mayLearn({ routing }: ModuleServer, to: Jid, sender: Jid): Promise<boolean> {
+  if (to.bareText === sender.bareText || to.local === '' || !routing.routes.isHost(to.domain)) return true
+  const { subscription } = (await routing.rosters.get(to)).stateOf(sender.bareText)
+  return subscription === 'from' || subscription === 'both'
+}
+
+/** What routing would do; RFC 6121 §8.5 */
+async function fateOf(server: ModuleServer, message: Stanza, to: Jid): Promise<Fate> {
+  const { routing } = server
+  if (!routing.routes.isHost(to.domain)) {
+    // No other server is known to follow rules. XEP-0079 §2.2.4
+    if (routing.routes.get(to.domain) === undefined) throw new StanzaError('service-unavailable')
+    return { deliver: 'direct', resource: 'exact' }
+  }
+  if (to.resource !== '' && routing.sessions.byFull(to.text) !== undefined)
+    return { deliver: 'direct', resource: 'exact' }
+  const isForAccount = message.type !== 'groupchat' && (to.resource === '' || message.type === 'chat')
+  if (to.local === '' || !isForAccount) return nothing
+  if (routing.sessions.resources(to.bareText).some(takesMessages)) return { deliver: 'direct', resource: 'other' }
+  if (!(await isStored(server, message, to))) return nothing
+  // Offline storage is a destination without a resource. XEP-0079 §3.3.3
+  return { deliver: 'stored', resource: to.resource === '' ? 'exact' : 'other' }
+}
+
+const nothing: Fate = { deliver: 'none', resource: 'none' }
+
+const takesMessages = (session: Session) => session.presence !== undefined && session.priority >= 0
+
+/** The host says of itself whether it keeps messages. XEP-0160 §2 */
+async function isStored({ discovery, routing }: ModuleServer, message: Stanza, to: Jid): Promise<boolean> {
+  if (!discovery.host.info.features.includes('msgoffline') || offlineFate(message) !== 'store') return false
+  return routing.accounts.exists(to.local, to.domain)
+}

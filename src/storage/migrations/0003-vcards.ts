@@ -1,0 +1,25 @@
+import type { Migration } from './index.js'
+
+/** vCards (XEP-0054), and what of them the directory searches (XEP-0055). */
+export const vcards: Migration = {
+  name: '0003-vcards',
+  sqlite: `
+    CREATE TABLE vcards (
+      host     TEXT NOT NULL,
+      username TEXT NOT NULL,
+      xml      TEXT NOT NULL,
+      PRIMARY KEY (host, username)
+    ) STRICT;
+
+    -- One row per field that is not empty.
+    CREATE TABLE vcard_fields (
+      host     TEXT NOT NULL,
+      username TEXT NOT NULL,
+      field    TEXT NOT NULL,
+      value    TEXT NOT NULL,
+      folded   TEXT NOT NULL, -- the value without regard to case
+      PRIMARY KEY (host, username, field)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX vcard_fields_by_value ON vcard_fields (host, field, folded);
+  `,
+}

@@ -1,0 +1,16 @@
+import type { Migration } from './index.js'
+
+/** Whom an account lets through. XEP-0016, XEP-0191 */
+export const privacyLists: Migration = {
+  name: '0005-privacy-lists',
+  sqlite: `
+    CREATE TABLE privacy_lists (
+      host       TEXT NOT NULL,
+      username   TEXT NOT NULL,
+      name       TEXT NOT NULL,
+      is_default INTEGER NOT NULL, -- 1 for at most one list of an account
+      items      TEXT NOT NULL,    -- a JSON array: read and written only as a whole
+      PRIMARY KEY (host, username, name)
+    ) STRICT, WITHOUT ROWID;
+  `,
+}
