@@ -1,4 +1,3 @@
-import { execFileSync, spawnSync } from 'node:child_process'
 import dgram from 'node:dgram'
 import { once } from 'node:events'
 import net from 'node:net'
@@ -10,6 +9,7 @@ import { StartupError } from '../../src/observability/startup-error.js'
 import type { TestServer } from '../../src/testing.js'
 import { ManualClock } from '../support/clock.js'
 import {
+  acceptorNames,
   actors,
   clientOf,
   eventually,
@@ -20,21 +20,13 @@ import {
   startedServer,
   startServer,
 } from '../support/server.js'
+import { isWithoutSs, ss } from '../support/ss.js'
 
 /*
  * The options of every XMPP listener that are about its port. Addresses, ports in use and port 0: lifecycle.test.ts.
  */
 
 const certfile = join(import.meta.dirname, '../support/certificates/rsa.pem')
-
-/** The kernel's view of sockets, where there is a program that shows it. */
-const ss = (...args: string[]) => execFileSync('ss', ['-H', '-n', ...args], { encoding: 'utf8' })
-const isWithoutSs = spawnSync('ss', ['-V']).status === 0 ? false : 'ss of iproute2 is missing'
-
-const acceptorNames = (server: TestServer) =>
-  actors(server)
-    .map(({ path }) => path)
-    .filter(path => /\/acceptor-\d+$/.test(path))
 
 /** The server, or why there is none, with the clock moved on in steps meanwhile. */
 async function outcome(setup: Setup & { clock: ManualClock }, each = () => {}): Promise<unknown> {

@@ -217,6 +217,12 @@ const flat = (actor: ActorInfo): ActorInfo[] => [actor, ...(actor.children?.item
 export const actorsOfKind = (server: Pick<Server, 'tree'>, kind: string) =>
   actors(server).filter(actor => actor.kind === kind)
 
+/** The paths of the acceptors of all listeners. */
+export const acceptorNames = (server: Pick<Server, 'tree'>) =>
+  actors(server)
+    .map(({ path }) => path)
+    .filter(path => /\/acceptor-\d+$/.test(path))
+
 /** The connection actor of a client that is logged in. */
 export function connectionOf(server: Pick<Server, 'tree'>, client: Client): ActorInfo {
   const found = actorsOfKind(server, 'Connection').find(({ details }) => details.jid === client.jid)
