@@ -303,9 +303,9 @@ export class Connection extends StreamConnection implements Session {
       ? { mechanisms: [], channelBindings: [] }
       : this.services.login.offer(this.facts(host))
     const fromModules = this.services.features(host, features.isAuthenticated)
-    this.transport.send(
-      this.transport.framing.features(offerFeatures({ ...features, mechanisms, channelBindings, fromModules })),
-    )
+    const maxBytes = this.framer.limits.element
+    const offered = offerFeatures({ ...features, mechanisms, channelBindings, maxBytes, fromModules })
+    this.transport.send(this.transport.framing.features(offered))
   }
 
   private async check({ host, exchange, step }: Extract<c2s.Effect, { type: 'check' }>): Promise<c2s.Event> {

@@ -30,6 +30,7 @@ export const NS = {
   legacyDelay: 'jabber:x:delay',
   data: 'jabber:x:data',
   hints: 'urn:xmpp:hints',
+  streamLimits: 'urn:xmpp:stream-limits:0',
   streamManagement: 'urn:xmpp:sm:3',
   clientState: 'urn:xmpp:csi:0',
   carbons: 'urn:xmpp:carbons:2',

@@ -14,7 +14,11 @@ const inClear = [...scram(), 'PLAIN']
 const overTls = [...scram('-PLUS'), 'PLAIN']
 
 /** The names of the features in their order. */
-const names = (client: Client) => client.features?.getChildElements().map(child => child.getName())
+/** In their order, without the limits that end the list in every phase (XEP-0478). */
+const names = (client: Client) => {
+  const all = client.features?.getChildElements().map(child => child.getName()) ?? []
+  return all.at(-1) === 'limits' ? all.slice(0, -1) : all
+}
 const mechanisms = (client: Client) =>
   client.features
     ?.getChild('mechanisms', 'urn:ietf:params:xml:ns:xmpp-sasl')

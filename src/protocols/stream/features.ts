@@ -11,6 +11,8 @@ export interface FeatureContext {
   readonly mechanisms: readonly string[]
   /** Channel-binding types, when a -PLUS mechanism is among them. XEP-0440 */
   readonly channelBindings: readonly string[]
+  /** Bytes that one element may have from here on. XEP-0478 */
+  readonly maxBytes: number
   /** What modules add, as XML, in their order. */
   readonly fromModules: string
 }
@@ -65,9 +67,12 @@ const session: Feature = {
 /** In the order of precedence. spec/listeners.md §3.1.2 */
 const all: readonly Feature[] = [startTls, compression, mechanisms, channelBindings, bind, session]
 
+/** Last, behind what modules offer. */
+const limits = (maxBytes: number) => `<limits xmlns='${NS.streamLimits}'><max-bytes>${maxBytes}</max-bytes></limits>`
+
 /** The children of `<stream:features/>`. Where STARTTLS is required, nothing stands beside it. RFC 6120 §5.3.1 */
 export function offerFeatures(context: FeatureContext): string {
   if (context.startTls === 'required' && !context.isAuthenticated) return startTls.offer(context)
   const ours = all.filter(feature => feature.when(context)).map(feature => feature.offer(context))
-  return ours.join('') + context.fromModules
+  return ours.join('') + context.fromModules + limits(context.maxBytes)
 }
