@@ -59,7 +59,18 @@ export function createLogin(options: LoginOptions): Login {
   const bindingsOf = ({ tls }: LoginFacts): SaslContext['channelBindings'] =>
     tls === undefined || certificate === undefined ? none : channelBindings(tls, certificate)
 
+  /** What was offered under the same circumstances before; they are few. */
+  const offers = new Map<string, Offer>()
   const offerWith = (facts: LoginFacts, bindings: SaslContext['channelBindings']): Offer => {
+    const key = `${facts.host} ${facts.isEncrypted} ${facts.clientCertificate !== undefined} ${[...bindings.keys()]}`
+    const known = offers.get(key)
+    if (known !== undefined) return known
+    const offer = makeOffer(facts, bindings)
+    offers.set(key, offer)
+    return offer
+  }
+
+  const makeOffer = (facts: LoginFacts, bindings: SaslContext['channelBindings']): Offer => {
     const { configured, capabilities, hashes } = authenticator.sasl(facts.host)
     return offerMechanisms({
       configured,

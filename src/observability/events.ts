@@ -43,7 +43,10 @@ export const catalogue = {
   'config.warning': event<{ path: string; text: string }>('warning', 'configuration'),
   'certificate.created': event<{ file: string; names: string }>('warning', 'development certificate created'),
   'certificate.reloaded': event<{ listener: string; file: string; until: string }>('notice', 'certificate read again'),
-  'certificate.refused': event<{ listener: string; error: string }>('error', 'certificate kept, the new one is no good'),
+  'certificate.refused': event<{ listener: string; error: string }>(
+    'error',
+    'certificate kept, the new one is no good',
+  ),
 
   'listener.bound': event<{ listener: string; address: string; port: number }>('notice', 'listening'),
   'listener.retrying': event<{ listener: string; address: string; port: number; attempt: number; error: string }>(
