@@ -5,7 +5,15 @@ import { loadConfigOrThrow } from '../../src/config/load.js'
 import { modules } from '../../src/modules/index.js'
 import { createServer } from '../../src/server.js'
 import type { Client } from '../support/client.js'
-import { clientOf, PASSWORD, RawConnection, recordedEvents, sharedServer, streamHeader } from '../support/server.js'
+import {
+  clientOf,
+  PASSWORD,
+  RawConnection,
+  recordedEvents,
+  sharedServer,
+  startedServer,
+  streamHeader,
+} from '../support/server.js'
 
 const certfile = join(import.meta.dirname, '../support/certificates/rsa.pem')
 const scram = (...plus: string[]) =>
@@ -50,7 +58,7 @@ describe('the features of a stream (§3.1.2)', () => {
   async function offersBind(client: Client): Promise<void> {
     await client.authenticate('PLAIN', 'romeo', PASSWORD)
     await client.open()
-    expect(names(client)).toEqual(['bind', 'session', 'sub'])
+    expect(names(client)).toEqual(['bind', 'session', 'sub', 'sm'])
     expect(client.features?.getChild('session')?.getChildElements().map(String)).toEqual(['<optional/>'])
   }
 
@@ -196,5 +204,38 @@ describe('PLAIN in clear (§3.1.5)', () => {
     expect(await warnings(...loopback)).toEqual([])
     expect(await warnings({ port: 0, tls: required }, { port: 0, tls: { mode: 'tls', certfile } })).toEqual([])
     expect(await warnings({ port: 0 }, { port: 0, tls: { mode: 'starttls', certfile } })).toHaveLength(2)
+  })
+})
+
+describe('the features of each phase, with and without compression (§6 item 2, §3.1.2)', () => {
+  const modes = [undefined, 'starttls', 'starttls_required', 'tls'] as const
+  const table = modes.flatMap(mode =>
+    [undefined, 100_000].map(zlib => [mode ?? 'no TLS', zlib ?? 'no zlib', mode, zlib] as const),
+  )
+
+  it.each(table)('are right for %s and %s', async (_mode, _zlib, mode, zlib) => {
+    const server = await startedServer({
+      users: ['romeo'],
+      listener: { ...(mode && { tls: { mode, certfile } }), ...(zlib && { zlib }) },
+      modules: { mod_register: {}, mod_roster: {} },
+    })
+    const client = await clientOf(server, mode === 'tls' ? { tls: 'direct' } : {})
+    await client.open()
+    const beforeLogin = ['mechanisms', ...(mode === undefined ? [] : ['sasl-channel-binding']), 'register']
+    if (mode === 'starttls') expect(names(client)).toEqual(['starttls', 'mechanisms', 'register'])
+    if (mode === 'starttls_required') expect(names(client)).toEqual(['starttls'])
+    if (mode?.startsWith('starttls')) {
+      await client.startTls()
+      await client.open()
+    }
+    expect(names(client)).toEqual(beforeLogin)
+    await client.authenticate('SCRAM-SHA-1', 'romeo', PASSWORD)
+    await client.open()
+    const afterLogin = ['bind', 'session', 'sub']
+    expect(names(client)).toEqual(zlib ? ['compression', ...afterLogin] : afterLogin)
+    if (zlib === undefined) return
+    await client.compress()
+    await client.open()
+    expect(names(client)).toEqual(afterLogin)
   })
 })
