@@ -8,7 +8,7 @@ import type { ControlRequest } from '../control/socket.js'
 import { type UserPage, userPageSize, userRequests } from '../control/user-requests.js'
 import { Jid } from '../protocols/jid.js'
 import { lockDataDir } from '../storage/data-dir.js'
-import { openSqliteStore } from '../storage/sqlite/index.js'
+import { openStore } from '../storage/open.js'
 import { askServer, exitCode, type Output, readConfig, UserError } from './args.js'
 
 /*
@@ -86,7 +86,7 @@ async function withUsers<T>(config: Config, work: (ask: Ask) => Promise<T>): Pro
   }
   const folder = lockDataDir(dataDir)
   try {
-    const store = await openSqliteStore({ file: folder.database })
+    const store = await openStore(config.outgoing_pools, folder.database)
     try {
       const hosts = new Map(config.general.hosts.map(host => [host, storedOnly(configFor(config, host).auth)]))
       const secret = await serverSecret(store)

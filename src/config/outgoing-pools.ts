@@ -6,7 +6,7 @@ import { TLS_VERSIONS } from './tls-names.js'
  * `[outgoing_pools.TYPE.TAG]`: connections to other services. spec/listeners.md §2.8
  */
 
-const tls = (more: z.ZodRawShape = {}) =>
+const tls = <More extends z.ZodRawShape>(more: More) =>
   z
     .strictObject({
       ...more,
@@ -30,12 +30,14 @@ const tls = (more: z.ZodRawShape = {}) =>
     .meta({ description: 'Encryption of the connections.', example: { verify_peer: true } })
 
 const tlsRequired = {
-  required: z.boolean().default(false).meta({ description: 'Refuses to connect without TLS.', example: true }),
+  required: z.boolean().default(false).meta({
+    description: 'Refuses to connect without TLS; otherwise it is used where the service offers it.',
+    example: true,
+  }),
 }
 
 const host = (value: string) => nestring().default(value).meta({ description: 'Host name or address.', example: value })
 const service = (value: number) => port().default(value).meta({ description: 'Port.', example: value })
-const user = nestring().optional().meta({ unset: 'none', description: 'User name.', example: 'admin' })
 const password = secret().optional().meta({ unset: 'none', description: 'Password.', example: 'secret' })
 
 /** The pools of one type, by tag. */
@@ -76,12 +78,17 @@ export const outgoingPools = z
           driver: z
             .enum(['pgsql', 'mysql', 'odbc'])
             .meta({ description: 'Kind of database; only "pgsql" is served.', example: 'pgsql' }),
-          host: host('localhost'),
+          host: nestring().default('localhost').meta({
+            description: 'Host name or address, or the folder of a Unix socket.',
+            example: 'localhost',
+          }),
           port: port().default(5432).meta({ description: 'Port.', example: 5432 }),
-          database: nestring()
-            .optional()
-            .meta({ unset: 'none', description: 'Name of the database.', example: 'meerkat' }),
-          username: user,
+          database: nestring().optional().meta({
+            unset: '"meerkat"',
+            description: 'Name of the database; its encoding has to be UTF8.',
+            example: 'meerkat',
+          }),
+          username: nestring().optional().meta({ unset: '"meerkat"', description: 'User name.', example: 'admin' }),
           password,
           settings: secret()
             .optional()
@@ -104,7 +111,7 @@ export const outgoingPools = z
           request_timeout: posint()
             .default(2000)
             .meta({ description: 'Milliseconds that a request may take.', example: 2000 }),
-          tls: tls(),
+          tls: tls({}),
         })
         .meta({ description: 'How it connects.', example: { host: 'https://localhost:8000' } }),
       'HTTP services.',
@@ -135,7 +142,7 @@ export const outgoingPools = z
           .enum(['none', 'tls'])
           .default('none')
           .meta({ description: 'Whether it is encrypted.', example: 'tls' }),
-        tls: tls(),
+        tls: tls({}),
       }),
       'LDAP directories.',
     ),
@@ -177,7 +184,7 @@ export const outgoingPools = z
           })
           .optional()
           .meta({ description: 'How it logs in.', example: { plain: { username: 'admin', password: 'secret' } } }),
-        tls: tls(),
+        tls: tls({}),
       }),
       'Cassandra.',
     ),
@@ -193,7 +200,7 @@ export const outgoingPools = z
             })
             .optional()
             .meta({ description: 'How it logs in.', example: { user: 'admin', password: 'secret' } }),
-          tls: tls(),
+          tls: tls({}),
         })
         .meta({ description: 'How it connects.', example: { address: '127.0.0.1', port: 8087 } }),
       'Riak.',

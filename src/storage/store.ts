@@ -2,7 +2,7 @@ import type { PrivacyList } from '../protocols/privacy.js'
 import type { Credentials } from '../protocols/sasl/credentials.js'
 
 /*
- * What the rest of the server may ask of the store. One implementation over SQLite (in a worker thread), later one over PostgreSQL.
+ * What the rest of the server may ask of the store. One implementation over SQLite (in a worker thread), one over PostgreSQL.
  * Every promise resolves after commit. A store that cannot answer rejects with `StoreUnavailable`.
  * Requests are carried out in the order of the calls: a read sees every write asked for before it.
  */
@@ -166,6 +166,155 @@ export interface PrivacyRepository {
   update(user: string, host: string, change: PrivacyChange): Promise<void>
 }
 
+/** A message in an account's archive. XEP-0313 §3 */
+export interface ArchivedMessage {
+  /** Made by `archiveId`, with a time that no other message of the archive has; ids in byte order are in the order of arrival. */
+  id: string
+  /** The stanza as XML in UTF-8. */
+  xml: Uint8Array
+}
+
+export interface ArchiveEntry extends ArchivedMessage {
+  user: string
+  host: string
+  /** The other side's bare JID. */
+  contact: string
+  /** The other side's resourcepart; '' for none. */
+  resource: string
+}
+
+/** Which messages of an archive are meant; all without any. */
+export interface ArchiveFilter {
+  /** Exchanged with this bare JID. */
+  contact?: string
+  /** Exchanged with this resource of the contact. */
+  resource?: string
+  /** With ids between these two, which need not be there themselves: ids, or bounds of `boundBefore`. */
+  after?: string
+  before?: string
+}
+
+export interface ArchivePage extends ArchiveFilter {
+  limit: number
+  /** The last of them instead of the first. */
+  isLast?: boolean
+  /** Ids that have to be in the archive. */
+  known?: readonly string[]
+}
+
+/** What an account wants archived. XEP-0441 §2.1 */
+export interface ArchivePreferences {
+  standard: 'always' | 'never' | 'roster'
+  /** JIDs in canonical form. */
+  always: string[]
+  never: string[]
+}
+
+/** Message archives, each with an owner of the form `user@host`. XEP-0313 */
+export interface ArchiveRepository {
+  /** What is appended in one tick is written together. */
+  append(entry: ArchiveEntry): Promise<void>
+  /** In the order of their ids; undefined when one of `known` is not there. Costs the same however long the archive is. */
+  page(user: string, host: string, page: ArchivePage): Promise<ArchivedMessage[] | undefined>
+  /** The messages with these ids that meet the filter, in order; undefined when one of the ids is not there. */
+  pick(
+    user: string,
+    host: string,
+    ids: readonly string[],
+    filter: ArchiveFilter,
+  ): Promise<ArchivedMessage[] | undefined>
+  /** How many there are, but no more than `limit`. */
+  count(user: string, host: string, filter: ArchiveFilter, limit: number): Promise<number>
+  /** The first id and the last; undefined for an empty archive. */
+  ends(user: string, host: string): Promise<{ first: string; last: string } | undefined>
+  /**
+   * Removes at most `limit` messages with ids below `before` from archives of the host, going through the owners after `after`.
+   * Resolves with the owner to go on after; undefined when there is nothing left to do.
+   */
+  expire(host: string, options: { before: string; after: string; limit: number }): Promise<string | undefined>
+  preferences(user: string, host: string): Promise<ArchivePreferences | undefined>
+  setPreferences(user: string, host: string, preferences: ArchivePreferences): Promise<void>
+}
+
+export interface MucLightOccupant {
+  /** Bare JID in canonical form. */
+  jid: string
+  affiliation: 'owner' | 'member'
+}
+
+/** A room of light group chat, without its address. */
+export interface MucLightRoom {
+  version: string
+  /** Values by the names that they have in the store. */
+  configuration: Record<string, string | number>
+  /** In no certain order. */
+  occupants: MucLightOccupant[]
+}
+
+/** What of a room is written; what is not named stays. */
+export interface MucLightChange {
+  /** Another than the one before. */
+  version: string
+  configuration?: Record<string, string | number>
+  /** Occupants who come, or change their affiliation. */
+  put?: MucLightOccupant[]
+  remove?: string[]
+}
+
+/** Which of a user's rooms are wanted, by the localpart of the room; with none of the three the first ones. */
+export interface MucLightPageRequest {
+  limit: number
+  after?: string
+  /** '' stands for the end of them all. */
+  before?: string
+  index?: number
+}
+
+export interface MucLightPage {
+  /** Rooms that the user is in. */
+  count: number
+  /** How many of them stand before the page. */
+  index: number
+  /** In byte order of `room`, the localpart. */
+  rooms: { room: string; version: string; configuration: Record<string, string | number> }[]
+}
+
+export interface MucLightBlock {
+  kind: 'room' | 'user'
+  /** Bare JID in canonical form. */
+  jid: string
+}
+
+/** Rooms of light group chat, by the domain of their service and their localpart. spec/muc-light.md §3 */
+export interface MucLightRepository {
+  /** Undefined when there is no such room; `current` when its version is `known`. */
+  load(service: string, room: string, known?: string): Promise<MucLightRoom | 'current' | undefined>
+  /** `full`: an occupant is in `roomsPerUser` rooms of the service already. `Infinity` is no limit. */
+  create(service: string, room: string, state: MucLightRoom, roomsPerUser: number): Promise<'done' | 'exists' | 'full'>
+  /** `stale`: the room has not the version `before`. `full`: somebody who comes is in `roomsPerUser` rooms already. Then nothing is written. */
+  update(
+    service: string,
+    room: string,
+    before: string,
+    change: MucLightChange,
+    roomsPerUser: number,
+  ): Promise<'done' | 'stale' | 'full'>
+  /** False: the room has not the version `before`. */
+  remove(service: string, room: string, before: string): Promise<boolean>
+  /** A page of the rooms that a user is in; undefined when the room that it is asked for by is none of them, or `index` lies behind them. */
+  roomsOf(service: string, jid: string, page: MucLightPageRequest): Promise<MucLightPage | undefined>
+  /** Of each user, in the order asked for: the number of its rooms, and whether it blocks one of these. */
+  standing(
+    service: string,
+    jids: readonly string[],
+    blocks: readonly MucLightBlock[],
+  ): Promise<{ rooms: number; isBlocking: boolean }[]>
+  /** What a user blocks, in byte order of kinds and JIDs. */
+  blocked(service: string, jid: string): Promise<MucLightBlock[]>
+  /** Changes what a user blocks: removals, then additions. */
+  block(service: string, jid: string, put: readonly MucLightBlock[], remove: readonly MucLightBlock[]): Promise<void>
+}
+
 /** Facts about the installation as a whole, such as the secret it was born with. */
 export interface MetaRepository {
   /** Stores the value unless the key has one already; resolves with the one that stands. */
@@ -180,7 +329,20 @@ export interface Store {
   readonly vcards: VcardRepository
   readonly lastActivity: LastActivityRepository
   readonly privacy: PrivacyRepository
+  readonly archive: ArchiveRepository
+  readonly mucLight: MucLightRepository
   readonly meta: MetaRepository
   /** Writes what waits, then closes. */
   close(): Promise<void>
+}
+
+/** A store that can be lost and opened again; who opened it sees to that. */
+export interface RestartableStore extends Store {
+  readonly isOpen: boolean
+  /** Requests that wait for their answer. */
+  readonly outstanding: number
+  /** Opens a lost store again; does nothing while it is open. Rejects with StoreUnavailable when that fails, and may be tried again. */
+  restart(): Promise<void>
+  /** Makes the store be lost in the middle of a transaction; for tests. Resolves when it is. */
+  kill(): Promise<void>
 }

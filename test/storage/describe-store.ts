@@ -1,6 +1,18 @@
+import { randomBytes } from 'node:crypto'
 import fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import type { Credentials, PrivacyItem, RosterItem, ScramKeys, Store, VcardCriterion } from '../../src/storage/store.js'
+import { archiveId, boundBefore, microsecondOf } from '../../src/protocols/archive-id.js'
+import type {
+  ArchiveEntry,
+  ArchivePage,
+  Credentials,
+  MucLightRoom,
+  PrivacyItem,
+  RosterItem,
+  ScramKeys,
+  Store,
+  VcardCriterion,
+} from '../../src/storage/store.js'
 
 /*
  * What every implementation of Store has to do. `open` gives a store that is empty and that the suite closes. The tests share
@@ -256,6 +268,20 @@ export function describeStore(name: string, open: () => Promise<Store>): void {
         await store.rosters.update('romeo', host, { put: [item('a@x', { name: 'old' })] })
         await store.rosters.update('romeo', host, { put: [item('a@x', { name: 'new' })], remove: ['a@x'] })
         expect((await store.rosters.load('romeo', host)).items).toEqual([item('a@x', { name: 'new' })])
+      })
+
+      it('keeps the longest addresses, which are longer than what an index of some databases holds', async () => {
+        const part = () => randomBytes(511).toString('hex')
+        const [user, domain] = [part(), part()]
+        const jids = Array.from({ length: 2 }, () => `${part()}@${part()}/${part()}`).sort()
+        const putRequests = jids.map(jid => ({ jid, xml: '<p/>' }))
+        await store.rosters.update(user, domain, { put: jids.map(jid => item(jid)), putRequests })
+        expect(await store.rosters.load(user, domain)).toMatchObject({
+          items: jids.map(jid => item(jid)),
+          requests: putRequests,
+        })
+        await store.rosters.update(user, domain, { remove: jids.slice(0, 1), removeRequests: jids.slice(0, 1) })
+        expect((await store.rosters.load(user, domain)).items).toEqual([item(jids[1]!)])
       })
 
       it('applies a change as a whole or not at all', async () => {
@@ -534,6 +560,304 @@ export function describeStore(name: string, open: () => Promise<Store>): void {
         await store.privacy.update('romeo', host, { put: [{ name: 'a', items: [] }], defaultName: 'a' })
         await store.accounts.remove('romeo', host)
         expect(await load()).toEqual({ defaultName: undefined, lists: [] })
+      })
+    })
+
+    describe('message archives (XEP-0313)', () => {
+      const idOf = (number: number) => archiveId(1_700_000_000_000_000 + number * 700, '0123abcd')
+      const entry = (number: number, change: Partial<ArchiveEntry> = {}): ArchiveEntry => ({
+        user: 'romeo',
+        host,
+        id: idOf(number),
+        contact: number % 2 === 0 ? 'juliet@capulet.example' : 'nurse@capulet.example',
+        resource: number % 4 === 0 ? 'balcony' : '',
+        xml: Buffer.from(`<message><body>${number} żółć 🐱</body></message>`),
+        ...change,
+      })
+      /** Numbers 1 to `count` in the archive. */
+      const fill = (count: number) =>
+        Promise.all(Array.from({ length: count }, (_, index) => store.archive.append(entry(index + 1))))
+      const page = async (options: ArchivePage) =>
+        (await store.archive.page('romeo', host, options))?.map(
+          ({ id }) => (microsecondOf(id) - microsecondOf(idOf(0))) / 700,
+        )
+
+      it('gives messages back byte for byte, whatever their size, to nobody else', async () => {
+        const large = Buffer.alloc(300_000, 'x')
+        await Promise.all([
+          store.archive.append(entry(1)),
+          store.archive.append(entry(2, { xml: large })),
+          store.archive.append(entry(3, { host: other })),
+          store.archive.append(entry(4, { user: 'juliet' })),
+        ])
+        const found = await store.archive.page('romeo', host, { limit: 10 })
+        expect(found?.map(({ id }) => id)).toEqual([idOf(1), idOf(2)])
+        expect(Buffer.from(found![0]!.xml).toString()).toBe('<message><body>1 żółć 🐱</body></message>')
+        expect(Buffer.from(found![1]!.xml).equals(large)).toBe(true)
+      })
+
+      it('is read page by page, forwards and backwards, between ids that need not be there', async () => {
+        await fill(9)
+        expect(await page({ limit: 3 })).toEqual([1, 2, 3])
+        expect(await page({ limit: 3, after: idOf(3) })).toEqual([4, 5, 6])
+        expect(await page({ limit: 3, isLast: true })).toEqual([7, 8, 9])
+        expect(await page({ limit: 3, isLast: true, before: idOf(7) })).toEqual([4, 5, 6])
+        const [between, later] = [3.5, 6.5].map(idOf)
+        expect(await page({ limit: 9, after: between!, before: later! })).toEqual([4, 5, 6])
+        // Messages 1, 2 and 3 came 700, 1 400 and 2 100 microseconds after the bound.
+        const since = 1_700_000_000_000
+        expect(await page({ limit: 9, after: boundBefore(since + 1), before: boundBefore(since + 2) })).toEqual([2])
+        expect(await page({ limit: 9, after: idOf(6), before: idOf(3) })).toEqual([])
+        expect(await page({ limit: 0 })).toEqual([])
+      })
+
+      it('is filtered by contact and by resource', async () => {
+        await fill(9)
+        const juliet = { contact: 'juliet@capulet.example' }
+        expect(await page({ limit: 9, ...juliet })).toEqual([2, 4, 6, 8])
+        expect(await page({ limit: 2, ...juliet, isLast: true })).toEqual([6, 8])
+        expect(await page({ limit: 2, ...juliet, after: idOf(2) })).toEqual([4, 6])
+        expect(await page({ limit: 9, ...juliet, resource: 'balcony' })).toEqual([4, 8])
+        expect(await page({ limit: 9, contact: 'nobody@capulet.example' })).toEqual([])
+      })
+
+      it('tells when an id that has to be there is not', async () => {
+        await fill(3)
+        expect(await page({ limit: 9, after: idOf(1), known: [idOf(1), idOf(3)] })).toEqual([2, 3])
+        expect(await page({ limit: 9, known: [idOf(1), idOf(4)] })).toBeUndefined()
+        const pick = (...numbers: number[]) => store.archive.pick('romeo', host, numbers.map(idOf), { after: idOf(1) })
+        expect((await pick(3, 2, 3, 1))?.map(({ id }) => id)).toEqual([idOf(2), idOf(3)])
+        expect(await pick(1, 4)).toBeUndefined()
+      })
+
+      it('is counted up to a limit, and tells its ends', async () => {
+        expect(await store.archive.ends('romeo', host)).toBeUndefined()
+        await fill(9)
+        expect(await store.archive.count('romeo', host, {}, 100)).toBe(9)
+        expect(await store.archive.count('romeo', host, {}, 5)).toBe(5)
+        expect(
+          await store.archive.count('romeo', host, { contact: 'juliet@capulet.example', after: idOf(3) }, 100),
+        ).toBe(3)
+        expect(await store.archive.ends('romeo', host)).toEqual({ first: idOf(1), last: idOf(9) })
+      })
+
+      it('loses what is too old, of every owner on the host, a little at a time', async () => {
+        await fill(9)
+        await store.archive.append(entry(1, { user: 'abraham' }))
+        await store.archive.append(entry(9, { user: 'benvolio' }))
+        await store.archive.append(entry(1, { host: other }))
+        let rounds = 0
+        for (let after: string | undefined = ''; after !== undefined; rounds += 1) {
+          after = await store.archive.expire(host, { before: idOf(6), after, limit: 2 })
+        }
+        expect(rounds).toBe(4)
+        expect(await page({ limit: 99 })).toEqual([6, 7, 8, 9])
+        expect(await store.archive.count('abraham', host, {}, 9)).toBe(0)
+        expect(await store.archive.count('benvolio', host, {}, 9)).toBe(1)
+        expect(await store.archive.count('romeo', other, {}, 9)).toBe(1)
+      })
+
+      it('keeps preferences (XEP-0441)', async () => {
+        expect(await store.archive.preferences('romeo', host)).toBeUndefined()
+        const first = { standard: 'roster', always: ['a@x/ü'], never: ['b@x', 'c@x'] } as const
+        await store.archive.setPreferences('romeo', host, {
+          ...first,
+          always: [...first.always],
+          never: [...first.never],
+        })
+        expect(await store.archive.preferences('romeo', host)).toEqual(first)
+        await store.archive.setPreferences('romeo', host, { standard: 'never', always: [], never: [] })
+        expect(await store.archive.preferences('romeo', host)).toEqual({ standard: 'never', always: [], never: [] })
+      })
+
+      it('is gone with its account', async () => {
+        await store.accounts.create('romeo', host, credentials())
+        await fill(3)
+        await store.archive.setPreferences('romeo', host, { standard: 'never', always: [], never: [] })
+        await store.accounts.remove('romeo', host)
+        expect(await page({ limit: 9 })).toEqual([])
+        expect(await store.archive.preferences('romeo', host)).toBeUndefined()
+      })
+
+      it('shows a read what was appended before it, without waiting', async () => {
+        const written = store.archive.append(entry(1))
+        expect(await page({ limit: 9 })).toEqual([1])
+        await written
+      })
+
+      it('takes thousands of messages at once', async () => {
+        await fill(2_500)
+        expect(await store.archive.count('romeo', host, {}, 10_000)).toBe(2_500)
+        expect(await page({ limit: 2, after: idOf(2_000) })).toEqual([2_001, 2_002])
+      })
+    })
+
+    describe('light group chat', () => {
+      const occupant = (jid: string, affiliation: 'owner' | 'member' = 'member') => ({ jid, affiliation })
+      const state = (version: string, ...jids: string[]): MucLightRoom => ({
+        version,
+        configuration: { roomname: 'Tea', size: 3, ratio: 0.5 },
+        occupants: jids.map(jid => occupant(jid)),
+      })
+      const sorted = async (room: string): Promise<MucLightRoom | undefined> => {
+        const found = await store.mucLight.load(host, room)
+        if (found === undefined || found === 'current') return undefined
+        return { ...found, occupants: found.occupants.sort((a, b) => (a.jid < b.jid ? -1 : 1)) }
+      }
+
+      it('keeps a room, and makes none twice', async () => {
+        const made = { ...state('1', 'a@x'), occupants: [occupant('a@x', 'owner'), occupant('b@x')] }
+        expect(await store.mucLight.create(host, 'tea', made, Infinity)).toBe('done')
+        expect(await store.mucLight.create(host, 'tea', state('2', 'c@x'), Infinity)).toBe('exists')
+        expect(await sorted('tea')).toEqual(made)
+        expect(await store.mucLight.load(host, 'coffee')).toBeUndefined()
+        expect(await store.mucLight.load(other, 'tea')).toBeUndefined()
+      })
+
+      it('lets one of two creations of a name in the same tick win', async () => {
+        const results = await Promise.all(
+          ['1', '2'].map(version => store.mucLight.create(host, 'tea', state(version, 'a@x'), Infinity)),
+        )
+        expect(results).toEqual(['done', 'exists'])
+        expect((await sorted('tea'))?.version).toBe('1')
+      })
+
+      it('says no more of a room than that it is as it was, to who knows its version', async () => {
+        await store.mucLight.create(host, 'tea', state('1', 'a@x'), Infinity)
+        expect(await store.mucLight.load(host, 'tea', '1')).toBe('current')
+        expect(await store.mucLight.load(host, 'tea', '0')).toEqual(state('1', 'a@x'))
+        expect(await store.mucLight.load(host, 'tea', '')).toEqual(state('1', 'a@x'))
+        expect(await store.mucLight.load(host, 'coffee', '1')).toBeUndefined()
+      })
+
+      it('changes what is named of a room that has the expected version, and nothing of another', async () => {
+        await store.mucLight.create(host, 'tea', state('1', 'a@x', 'b@x'), Infinity)
+        const put = [occupant('c@x'), occupant('b@x', 'owner')]
+        expect(await store.mucLight.update(host, 'tea', '1', { version: '2', put, remove: ['a@x'] }, Infinity)).toBe(
+          'done',
+        )
+        const after = { ...state('2'), occupants: [occupant('b@x', 'owner'), occupant('c@x')] }
+        expect(await sorted('tea')).toEqual(after)
+        expect(await store.mucLight.update(host, 'tea', '1', { version: '3', remove: ['b@x'] }, Infinity)).toBe('stale')
+        expect(await store.mucLight.update(host, 'coffee', '1', { version: '3', put }, Infinity)).toBe('stale')
+        expect(await sorted('tea')).toEqual(after)
+        const configuration = { roomname: 'żółć 🐱' }
+        expect(await store.mucLight.update(host, 'tea', '2', { version: '3', configuration }, Infinity)).toBe('done')
+        expect(await sorted('tea')).toEqual({ ...after, version: '3', configuration })
+      })
+
+      it('lets one of two changes of a version win', async () => {
+        await store.mucLight.create(host, 'tea', state('1', 'a@x'), Infinity)
+        const change = (version: string) => store.mucLight.update(host, 'tea', '1', { version }, Infinity)
+        expect(await Promise.all([change('2'), change('3')])).toEqual(['done', 'stale'])
+        expect((await sorted('tea'))?.version).toBe('2')
+      })
+
+      it('removes a room that has the expected version, and frees its name', async () => {
+        await store.mucLight.create(host, 'tea', state('1', 'a@x', 'b@x'), Infinity)
+        expect(await store.mucLight.remove(host, 'tea', '0')).toBe(false)
+        expect(await store.mucLight.remove(host, 'tea', '1')).toBe(true)
+        expect(await store.mucLight.remove(host, 'tea', '1')).toBe(false)
+        expect(await store.mucLight.load(host, 'tea')).toBeUndefined()
+        expect(await store.mucLight.roomsOf(host, 'a@x', { limit: 9 })).toEqual({ count: 0, index: 0, rooms: [] })
+        await store.mucLight.create(host, 'tea', state('2', 'c@x'), Infinity)
+        expect(await sorted('tea')).toEqual(state('2', 'c@x'))
+      })
+
+      it('lets nobody into more rooms of a service than are allowed, and then writes nothing', async () => {
+        await store.mucLight.create(host, 'one', state('1', 'a@x'), 1)
+        await store.mucLight.create(other, 'one', state('1', 'b@x'), 1)
+        expect(await store.mucLight.create(host, 'two', state('1', 'b@x', 'a@x'), 1)).toBe('full')
+        expect(await store.mucLight.load(host, 'two')).toBeUndefined()
+        expect(await store.mucLight.create(host, 'two', state('1', 'b@x'), 1)).toBe('done')
+        const come = { version: '2', put: [occupant('c@x'), occupant('a@x')] }
+        expect(await store.mucLight.update(host, 'two', '1', come, 1)).toBe('full')
+        expect(await sorted('two')).toEqual(state('1', 'b@x'))
+        // Who is in the room already may change in it.
+        const rise = { version: '2', put: [occupant('b@x', 'owner')] }
+        expect(await store.mucLight.update(host, 'two', '1', rise, 1)).toBe('done')
+        expect(await store.mucLight.update(host, 'two', '2', { ...come, version: '3' }, 2)).toBe('done')
+      })
+
+      it('lists the rooms of a user page by page, in byte order', async () => {
+        const names = ['b', 'a', 'ż', '🐱', '\uffee', '0', 'z']
+        for (const name of names) await store.mucLight.create(host, name, state(name, 'a@x', 'b@x'), Infinity)
+        await store.mucLight.create(host, 'alien', state('1', 'b@x'), Infinity)
+        await store.mucLight.create(other, 'elsewhere', state('1', 'a@x'), Infinity)
+        const all = [...names].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
+        const page = async (request: object) => {
+          const found = await store.mucLight.roomsOf(host, 'a@x', { limit: 3, ...request })
+          return found && { ...found, rooms: found.rooms.map(({ room }) => room) }
+        }
+        const shown = (start: number, end = start + 3) => ({ count: 7, index: start, rooms: all.slice(start, end) })
+        expect(await page({})).toEqual(shown(0))
+        expect(await page({ limit: Infinity })).toEqual(shown(0, 7))
+        expect(await page({ after: all[1] })).toEqual(shown(2))
+        expect(await page({ after: all[5] })).toEqual(shown(6))
+        expect(await page({ after: all[6] })).toMatchObject({ count: 7, rooms: [] })
+        expect(await page({ before: '' })).toEqual(shown(4))
+        expect(await page({ before: all[5] })).toEqual(shown(2))
+        expect(await page({ before: all[1] })).toEqual(shown(0, 1))
+        expect(await page({ before: all[0] })).toMatchObject({ count: 7, rooms: [] })
+        expect(await page({ index: 5 })).toEqual(shown(5))
+        expect(await page({ limit: 0 })).toEqual({ count: 7, index: 0, rooms: [] })
+        for (const wrong of [{ after: 'alien' }, { before: 'alien' }, { after: 'nothing' }, { index: 7 }]) {
+          expect(await page(wrong)).toBeUndefined()
+        }
+        expect(await store.mucLight.roomsOf(host, 'nobody@x', { limit: 3 })).toEqual({ count: 0, index: 0, rooms: [] })
+        const [first] = (await store.mucLight.roomsOf(host, 'a@x', { limit: 1 }))!.rooms
+        expect(first).toEqual({ room: '0', version: '0', configuration: state('').configuration })
+      })
+
+      it('keeps whom a user blocks, and says who may be added', async () => {
+        const blocks = (jid: string) => store.mucLight.blocked(host, jid)
+        const block = (kind: 'room' | 'user', jid: string) => ({ kind, jid })
+        await store.mucLight.block(
+          host,
+          'a@x',
+          [block('user', 'c@x'), block('room', 'tea@y'), block('user', 'b@x')],
+          [],
+        )
+        await store.mucLight.block(host, 'a@x', [block('user', 'b@x')], [block('user', 'absent@x')])
+        expect(await blocks('a@x')).toEqual([block('room', 'tea@y'), block('user', 'b@x'), block('user', 'c@x')])
+        await store.mucLight.block(host, 'a@x', [block('user', 'd@x')], [block('user', 'b@x'), block('room', 'c@x')])
+        expect(await blocks('a@x')).toEqual([block('room', 'tea@y'), block('user', 'c@x'), block('user', 'd@x')])
+        expect(await blocks('b@x')).toEqual([])
+        expect(await store.mucLight.blocked(other, 'a@x')).toEqual([])
+        await store.mucLight.create(host, 'one', state('1', 'b@x'), Infinity)
+        await store.mucLight.create(host, 'two', state('1', 'b@x', 'a@x'), Infinity)
+        const standing = (...by: ReturnType<typeof block>[]) =>
+          store.mucLight.standing(host, ['b@x', 'a@x', 'nobody@x'], by)
+        const found = (isBlocking: boolean) => [
+          { rooms: 2, isBlocking: false },
+          { rooms: 1, isBlocking },
+          { rooms: 0, isBlocking: false },
+        ]
+        expect(await standing()).toEqual(found(false))
+        expect(await standing(block('user', 'b@x'), block('room', 'c@x'))).toEqual(found(false))
+        expect(await standing(block('user', 'b@x'), block('room', 'tea@y'))).toEqual(found(true))
+      })
+
+      it.each(awkward)('treats %j as a name and nothing else', async name => {
+        await store.mucLight.create(host, name, state('1', `${name}@x`), Infinity)
+        await store.mucLight.create(host, 'bystander', state('1', 'b@x'), Infinity)
+        expect(await store.mucLight.load(host, name)).toEqual(state('1', `${name}@x`))
+        expect((await store.mucLight.roomsOf(host, `${name}@x`, { limit: 9 }))?.rooms[0]?.room).toBe(name)
+        await store.mucLight.block(host, `${name}@x`, [{ kind: 'user', jid: name }], [])
+        expect(await store.mucLight.blocked(host, `${name}@x`)).toEqual([{ kind: 'user', jid: name }])
+        expect(await store.mucLight.remove(host, name, '1')).toBe(true)
+        expect(await store.mucLight.load(host, 'bystander')).toEqual(state('1', 'b@x'))
+      })
+
+      it('keeps addresses as long as they may be', async () => {
+        // Random, so that no index gets away with it by compression.
+        const long = (bytes: number) => randomBytes(bytes).toString('hex').slice(0, 1023)
+        const [service, room] = [long(512), long(512)]
+        const jids = [`${long(512)}@${long(512)}`, `${long(512)}@${long(512)}`]
+        await store.mucLight.create(service, room, state('1', ...jids), Infinity)
+        expect((await store.mucLight.roomsOf(service, jids[1]!, { limit: 1 }))?.rooms[0]?.room).toBe(room)
+        await store.mucLight.block(service, jids[0]!, [{ kind: 'user', jid: jids[1]! }], [])
+        expect(await store.mucLight.blocked(service, jids[0]!)).toEqual([{ kind: 'user', jid: jids[1] }])
       })
     })
 

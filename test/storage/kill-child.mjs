@@ -1,11 +1,15 @@
 /*
  * Writes until it is killed, and says what was promised: a line for each account and each message, after its promise resolved.
- * kill-child.mjs FILE ROUND
+ * kill-child.mjs OPTIONS ROUND: the options of one store or the other, as JSON.
  */
+
+import { archiveId } from '../../dist/protocols/archive-id.js'
+import { openPostgresStore } from '../../dist/storage/postgres/index.js'
 import { openSqliteStore } from '../../dist/storage/sqlite/index.js'
 
-const [file, round] = process.argv.slice(2)
-const store = await openSqliteStore({ file })
+const [json, round] = process.argv.slice(2)
+const options = JSON.parse(json)
+const store = await ('pool' in options ? openPostgresStore(options) : openSqliteStore(options))
 const keys = {
   salt: Buffer.alloc(16, 1),
   iterations: 4096,
@@ -22,6 +26,10 @@ async function writer(number) {
     console.log(`message ${name}`)
     await store.rosters.update(`box${number}`, 'h.example', { putRequests: [{ jid: `${name}@x`, xml: '<presence/>' }] })
     console.log(`request ${name}`)
+    const id = archiveId(Date.now() * 1000 + count, '0123abcd')
+    const xml = Buffer.from(`<message id="${name}"/>`)
+    await store.archive.append({ user: `box${number}`, host: 'h.example', id, contact: 'x@y', resource: '', xml })
+    console.log(`archived ${name}`)
   }
 }
 await Promise.all(Array.from({ length: 8 }, (_, number) => writer(number)))

@@ -1,49 +1,15 @@
-import { execFileSync, spawn, spawnSync } from 'node:child_process'
-import { once } from 'node:events'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { expect, it } from 'vitest'
 import { openSqliteStore } from '../../src/storage/sqlite/index.js'
-import type { Store } from '../../src/storage/store.js'
 import { temporaryFolder } from './folder.js'
-
-const child = new URL('kill-child.mjs', import.meta.url).pathname
-const host = 'h.example'
-
-/** Lets the child write until it has said `lines` lines, kills it, and resolves with everything that it said. */
-async function promisedUntilKilled(file: string, round: number, lines: number): Promise<string[]> {
-  const writer = spawn(process.execPath, [child, file, String(round)], { stdio: ['ignore', 'pipe', 'inherit'] })
-  const exited = once(writer, 'exit')
-  const said: string[] = []
-  for await (const line of createInterface({ input: writer.stdout })) {
-    said.push(line)
-    if (said.length === lines) writer.kill('SIGKILL')
-  }
-  expect((await exited)[1]).toBe('SIGKILL')
-  return said
-}
-
-/** All that is stored, in the words of the child. */
-async function storedIn(store: Store): Promise<Set<string>> {
-  const accounts = await store.accounts.list(host, { limit: 1_000_000 })
-  const boxes = await Promise.all(
-    Array.from({ length: 8 }, async (_, number) => {
-      const messages = await store.offline.page(`box${number}`, host, { after: 0, limit: 1_000_000 })
-      const { requests } = await store.rosters.load(`box${number}`, host)
-      return [
-        ...messages.map(({ xml }) => `message ${/id="(.*)"/.exec(xml)?.[1]}`),
-        ...requests.map(({ jid }) => `request ${jid.slice(0, -2)}`),
-      ]
-    }),
-  )
-  return new Set([...accounts.map(name => `account ${name}`), ...boxes.flat()])
-}
+import { promisedUntilKilled, storedIn } from './killed.js'
 
 it('has after kill -9 and a restart everything that was promised before (DESIGN §7)', async () => {
   const file = join(temporaryFolder(), 'meerkat.db')
   const promised: string[] = []
   for (let round = 0; round < 4; round += 1) {
-    promised.push(...(await promisedUntilKilled(file, round, 20 + Math.floor(Math.random() * 400))))
+    promised.push(...(await promisedUntilKilled({ file }, round, 20 + Math.floor(Math.random() * 400))))
     const store = await openSqliteStore({ file })
     const stored = await storedIn(store)
     await store.close()

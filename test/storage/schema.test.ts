@@ -4,6 +4,7 @@ import Libsql from 'libsql'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { type Migration, migrations } from '../../src/storage/migrations/index.js'
 import { accountTables } from '../../src/storage/sqlite/accounts.js'
+import { archivePageSql } from '../../src/storage/sqlite/archive.js'
 import { batchRunner } from '../../src/storage/sqlite/batch.js'
 import { type Database, openDatabase } from '../../src/storage/sqlite/database.js'
 import { openSqliteStore } from '../../src/storage/sqlite/index.js'
@@ -23,8 +24,16 @@ const tablesOf = (database: Database) =>
     .all()
     .flat()
 
-const second: Migration = { name: '0002-test', sqlite: 'CREATE TABLE second (x TEXT); INSERT INTO second VALUES (1);' }
-const broken: Migration = { name: '0003-broken', sqlite: 'CREATE TABLE third (x TEXT); SELECT * FROM nowhere;' }
+const second: Migration = {
+  name: '0002-test',
+  sqlite: 'CREATE TABLE second (x TEXT); INSERT INTO second VALUES (1);',
+  postgres: '',
+}
+const broken: Migration = {
+  name: '0003-broken',
+  sqlite: 'CREATE TABLE third (x TEXT); SELECT * FROM nowhere;',
+  postgres: '',
+}
 
 describe('migrations', () => {
   it('bring a new database to the newest version, once', () => {
@@ -133,6 +142,30 @@ describe('the schema', () => {
     ],
     ['SELECT at FROM last_activity WHERE host = ? AND username = ?', /SEARCH last_activity USING PRIMARY KEY/],
     ['SELECT items FROM privacy_lists WHERE host = ? AND username = ? ORDER BY name', /SEARCH .* USING PRIMARY KEY/],
+    ['SELECT archive FROM archive WHERE host = ? AND username = ?', /SEARCH .* USING COVERING INDEX/],
+    [
+      'SELECT time, secret FROM archived_messages WHERE archive = ? AND secret <> ? ORDER BY time DESC LIMIT 1',
+      /SEARCH .* USING INDEX archived_messages_by_time \(archive=\?\)/,
+    ],
+    [
+      'SELECT 1 FROM archived_messages WHERE archive = ? AND time = ? AND secret = 1',
+      /SEARCH .* USING INDEX archived_messages_by_time \(archive=\? AND time=\?\)/,
+    ],
+    ['SELECT username FROM archive WHERE host = ? AND username > ? ORDER BY username LIMIT 1', /SEARCH .* USING/],
+    ['SELECT always FROM archive_preferences WHERE host = ? AND username = ?', /SEARCH .* USING PRIMARY KEY/],
+    ['SELECT version FROM muc_light_rooms WHERE service = ? AND room = ?', /SEARCH .* USING PRIMARY KEY/],
+    [
+      'SELECT jid, is_owner FROM muc_light_occupants WHERE service = ? AND room = ?',
+      /SEARCH .* USING (PRIMARY KEY|COVERING INDEX)/,
+    ],
+    [
+      'SELECT room FROM muc_light_occupants WHERE service = ? AND jid = ? AND room > 1 ORDER BY room LIMIT 9',
+      /SEARCH .* USING COVERING INDEX .* \(service=\? AND jid=\? AND room>\?\)/,
+    ],
+    [
+      'SELECT kind FROM muc_light_blocks WHERE service = ? AND jid = ? ORDER BY kind, blocked_jid',
+      /SEARCH .* USING PRIMARY KEY/,
+    ],
     ['SELECT version FROM roster_versions WHERE host = ? AND username = ?', /SEARCH .* USING COVERING INDEX/],
   ])('finds what %s asks for without a scan or a sort', (sql, plan) => {
     const steps = opened(':memory:')
@@ -151,6 +184,23 @@ describe('the schema', () => {
     expect(Object.fromEntries(modes)).toEqual({ 'meerkat.db': '600', 'meerkat.db-shm': '600', 'meerkat.db-wal': '600' })
     await store.close()
     expect(readdirSync(folder)).toEqual(['meerkat.db'])
+  })
+})
+
+describe('a page of an archive (XEP-0313 §4.3)', () => {
+  it.each([
+    ['all', 'ASC', 'by_time (archive=? AND time>? AND time<?)'],
+    ['all', 'DESC', 'by_time (archive=? AND time>? AND time<?)'],
+    ['contact', 'ASC', 'by_contact (archive=? AND contact_hash=? AND time>? AND time<?)'],
+    ['contact', 'DESC', 'by_contact (archive=? AND contact_hash=? AND time>? AND time<?)'],
+    ['resource', 'ASC', 'by_contact (archive=? AND contact_hash=? AND time>? AND time<?)'],
+    ['resource', 'DESC', 'by_contact (archive=? AND contact_hash=? AND time>? AND time<?)'],
+  ] as const)('by %s, %s, walks along an index and sorts nothing', (by, order, plan) => {
+    const steps = opened(':memory:')
+      .prepare(`EXPLAIN QUERY PLAN ${archivePageSql(by, order)}`)
+      .all()
+      .map(row => String(row[3]))
+    expect(steps).toEqual([`SEARCH archived_messages USING INDEX archived_messages_${plan}`])
   })
 })
 

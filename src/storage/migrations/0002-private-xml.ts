@@ -13,4 +13,15 @@ export const privateXml: Migration = {
       PRIMARY KEY (host, username, ns, name)
     ) STRICT, WITHOUT ROWID;
   `,
+  postgres: `
+    CREATE TABLE private_xml (
+      host     text COLLATE "C" NOT NULL,
+      username text COLLATE "C" NOT NULL,
+      ns       text COLLATE "C" NOT NULL,
+      name     text COLLATE "C" NOT NULL, -- of the fragment's root element
+      xml      text NOT NULL
+    );
+    -- Hashed because a row of an index holds some 2 700 bytes; a name has no space in it.
+    CREATE UNIQUE INDEX private_xml_key ON private_xml (host, username, md5(name || ' ' || ns));
+  `,
 }

@@ -22,4 +22,24 @@ export const vcards: Migration = {
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX vcard_fields_by_value ON vcard_fields (host, field, folded);
   `,
+  postgres: `
+    CREATE TABLE vcards (
+      host     text COLLATE "C" NOT NULL,
+      username text COLLATE "C" NOT NULL,
+      xml      text NOT NULL,
+      PRIMARY KEY (host, username)
+    );
+
+    -- One row per field that is not empty.
+    CREATE TABLE vcard_fields (
+      host     text COLLATE "C" NOT NULL,
+      username text COLLATE "C" NOT NULL,
+      field    text COLLATE "C" NOT NULL,
+      value    text NOT NULL,
+      folded   text COLLATE "C" NOT NULL, -- the value without regard to case
+      PRIMARY KEY (host, username, field)
+    );
+    -- The beginning only, because a row of an index holds some 2 700 bytes.
+    CREATE INDEX vcard_fields_by_value ON vcard_fields (host, field, left(folded, 200));
+  `,
 }

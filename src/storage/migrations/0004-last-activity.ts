@@ -12,4 +12,13 @@ export const lastActivity: Migration = {
       PRIMARY KEY (host, username)
     ) STRICT, WITHOUT ROWID;
   `,
+  postgres: `
+    CREATE TABLE last_activity (
+      host     text COLLATE "C" NOT NULL,
+      username text COLLATE "C" NOT NULL,
+      at       bigint NOT NULL, -- milliseconds since 1970
+      status   text NOT NULL,   -- of the last unavailable presence, '' for none
+      PRIMARY KEY (host, username)
+    );
+  `,
 }

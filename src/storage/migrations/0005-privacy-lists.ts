@@ -13,4 +13,15 @@ export const privacyLists: Migration = {
       PRIMARY KEY (host, username, name)
     ) STRICT, WITHOUT ROWID;
   `,
+  postgres: `
+    CREATE TABLE privacy_lists (
+      host       text COLLATE "C" NOT NULL,
+      username   text COLLATE "C" NOT NULL,
+      name       text COLLATE "C" NOT NULL,
+      is_default integer NOT NULL, -- 1 for at most one list of an account
+      items      text NOT NULL     -- a JSON array: read and written only as a whole
+    );
+    -- Hashed because a row of an index holds some 2 700 bytes.
+    CREATE UNIQUE INDEX privacy_lists_key ON privacy_lists (host, username, md5(name));
+  `,
 }

@@ -3,13 +3,25 @@ import { privateXml } from './0002-private-xml.js'
 import { vcards } from './0003-vcards.js'
 import { lastActivity } from './0004-last-activity.js'
 import { privacyLists } from './0005-privacy-lists.js'
+import { archive } from './0006-archive.js'
+import { mucLight } from './0007-muc-light.js'
 
 /** One step of the schema. It never changes once released: a correction is another step. */
 export interface Migration {
   name: string
   /** SQL for SQLite; run once, in a transaction. */
   sqlite: string
+  /** The same for PostgreSQL. Names and keys are `COLLATE "C"`: their order is that of their bytes, as in SQLite. */
+  postgres: string
 }
 
 /** In order; a database's version is the number of them it has seen. */
-export const migrations: readonly Migration[] = [accounts, privateXml, vcards, lastActivity, privacyLists]
+export const migrations: readonly Migration[] = [
+  accounts,
+  privateXml,
+  vcards,
+  lastActivity,
+  privacyLists,
+  archive,
+  mucLight,
+]

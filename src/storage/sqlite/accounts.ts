@@ -13,6 +13,8 @@ export const accountTables = [
   'vcard_fields',
   'last_activity',
   'privacy_lists',
+  'archive',
+  'archive_preferences',
 ] as const
 
 /** What the worker does for the accounts. */

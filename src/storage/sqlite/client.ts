@@ -1,15 +1,9 @@
 import { Worker } from 'node:worker_threads'
+import { type StoreLimits, weigh } from '../limits.js'
 import { StoreUnavailable } from '../store.js'
 import type { DatabaseOptions } from './database.js'
 import type { Call, FromWorker, Request, ToWorker, Verbs, WorkerOptions } from './protocol.js'
 import { bringToStand, standstill } from './standstill.js'
-
-/** What may be outstanding at once; a request above either limit is rejected without being sent. */
-export interface StoreLimits {
-  requests: number
-  /** Of the arguments, about. */
-  bytes: number
-}
 
 interface Pending {
   call: Call
@@ -233,12 +227,4 @@ export class WorkerClient {
     this.#requests -= 1
     this.#bytes -= pending.weight
   }
-}
-
-/** About how many bytes a value takes on its way to the worker. */
-function weigh(value: unknown): number {
-  if (typeof value === 'string') return 16 + value.length
-  if (value instanceof Uint8Array) return 64 + value.byteLength
-  if (typeof value !== 'object' || value === null) return 8
-  return Object.values(value).reduce((sum: number, part) => sum + weigh(part), 32)
 }

@@ -1,16 +1,8 @@
 import { StartupError } from '../../observability/startup-error.js'
-import type { Store, StoreUnavailable } from '../store.js'
-import { accountRepository } from './accounts.js'
-import { type StoreLimits, WorkerClient } from './client.js'
-import { lastActivityRepository } from './last-activity.js'
-import { metaRepository } from './meta.js'
-import { offlineRepository } from './offline.js'
-import { privacyRepository } from './privacy.js'
-import { privateXmlRepository } from './private-xml.js'
-import { rosterRepository } from './rosters.js'
-import { vcardRepository } from './vcards.js'
-
-export type { StoreLimits } from './client.js'
+import { defaultLimits, type StoreLimits } from '../limits.js'
+import { repositories } from '../repositories.js'
+import type { RestartableStore, StoreUnavailable } from '../store.js'
+import { WorkerClient } from './client.js'
 
 export interface SqliteOptions {
   /** The database file, or ':memory:', whose contents end with the worker. The folder must exist. */
@@ -23,41 +15,20 @@ export interface SqliteOptions {
   synchronous?: 'normal' | 'full'
 }
 
-export interface SqliteStore extends Store {
-  readonly isOpen: boolean
-  /** Requests that wait for their answer. */
-  readonly outstanding: number
-  /** Opens a lost store again; does nothing while it is open. Rejects with StoreUnavailable when that fails, and may be tried again. */
-  restart(): Promise<void>
-  /** Makes the worker die in the middle of a transaction; for tests. Resolves when it is dead. */
-  kill(): Promise<void>
-}
-
 /**
  * Opens the embedded store; its SQL runs in a worker thread. Rejects with StartupError when the file is no database of ours,
  * was written by a newer version, or cannot be opened.
  */
-export async function openSqliteStore(options: SqliteOptions): Promise<SqliteStore> {
+export async function openSqliteStore(options: SqliteOptions): Promise<RestartableStore> {
   const { file, onFailure = () => undefined, limits, synchronous = 'normal' } = options
-  const client = new WorkerClient(
-    { file, synchronous },
-    { requests: limits?.requests ?? 10_000, bytes: limits?.bytes ?? 64 * 1024 * 1024 },
-    onFailure,
-  )
+  const client = new WorkerClient({ file, synchronous }, { ...defaultLimits, ...limits }, onFailure)
   try {
     await client.open()
   } catch (error) {
     throw new StartupError('store', error instanceof Error ? error.message : String(error), { cause: error })
   }
   return {
-    accounts: accountRepository(client.request),
-    rosters: rosterRepository(client.request),
-    offline: offlineRepository(client.request),
-    privateXml: privateXmlRepository(client.request),
-    vcards: vcardRepository(client.request),
-    lastActivity: lastActivityRepository(client.request),
-    privacy: privacyRepository(client.request),
-    meta: metaRepository(client.request),
+    ...repositories(client.request),
     get isOpen() {
       return client.isOpen
     },

@@ -27,7 +27,7 @@ export function privateXmlVerbs(database: Database) {
 }
 
 /** A name has no space in it. */
-const rootOf = (ns: string, name: string) => `${name} ${ns}`
+export const rootOf = (ns: string, name: string) => `${name} ${ns}`
 
 /** Private XML as the server sees it. */
 export function privateXmlRepository(request: Request): PrivateXmlRepository {

@@ -1,7 +1,9 @@
 import { accountVerbs } from './accounts.js'
+import { archiveVerbs } from './archive.js'
 import type { Database, DatabaseOptions } from './database.js'
 import { lastActivityVerbs } from './last-activity.js'
 import { metaVerbs } from './meta.js'
+import { mucLightVerbs } from './muc-light.js'
 import { offlineVerbs } from './offline.js'
 import { privacyVerbs } from './privacy.js'
 import { privateXmlVerbs } from './private-xml.js'
@@ -24,6 +26,8 @@ export function prepareVerbs(database: Database) {
     vcardVerbs(database),
     lastActivityVerbs(database),
     privacyVerbs(database),
+    archiveVerbs(database),
+    mucLightVerbs(database),
     metaVerbs(database),
   ] as const
   return {

@@ -3,7 +3,7 @@ import type { Database, Query, Value } from './database.js'
 import type { Request } from './protocol.js'
 
 /** The first text behind all that begin with another: no text holds this code point. */
-const AFTER = '\u{10ffff}'
+export const AFTER = '\u{10ffff}'
 
 /** What the worker does for vCards. */
 export function vcardVerbs(database: Database) {
@@ -59,7 +59,7 @@ function searchSql(criteria: number): string {
     LIMIT ?`
 }
 
-const fold = (text: string) => text.toLowerCase()
+export const fold = (text: string) => text.toLowerCase()
 
 /** vCards as the server sees them. */
 export function vcardRepository(request: Request): VcardRepository {
