@@ -11,11 +11,26 @@ import { Jid } from '../protocols/jid.js'
 import { NS } from '../protocols/namespaces.js'
 import { Stanza } from '../protocols/stanza/stanza.js'
 import * as c2s from '../protocols/stream/c2s.js'
+import { HeldStanzas } from '../protocols/stream/client-state.js'
 import { offerFeatures } from '../protocols/stream/features.js'
+import {
+  acknowledgement,
+  type ClientElement,
+  enabled,
+  failed,
+  handledTooMany,
+  isManagement,
+  readManagement,
+  request,
+  resumed,
+} from '../protocols/stream/management.js'
 import { type Frame, type Header, interest } from '../protocols/xml/framer.js'
 import { buildElement } from '../protocols/xml/tree.js'
 import type { Session } from '../sessions/session.js'
-import type { OpenTransport, Peer, Transport } from '../transports/transport.js'
+import type { StreamManagement } from '../sessions/stream-management.js'
+import { MAX_UNWRITTEN, type OpenTransport, type Peer, type Transport } from '../transports/transport.js'
+import type { Handover } from './handover.js'
+import { isTheSame, ManagedStream, resourceIn } from './managed-stream.js'
 import type { ActorInit } from './runtime/index.js'
 import { oneByOne, StreamConnection, type StreamServices } from './stream-connection.js'
 
@@ -28,6 +43,11 @@ const HANDSHAKE_MS = 10_000
 /** Deadlines: the state before the session, the handshake, and everything before the session together. */
 const STATE = 'state'
 const LOGIN = 'login'
+/** In the session: the time to resume it, and the time to acknowledge. */
+const RESUME = 'resume'
+const UNACKNOWLEDGED = 'unacknowledged'
+/** Between finding too many unacknowledged stanzas and looking again, in milliseconds. spec/listeners.md §3.1.6 */
+const UNACKNOWLEDGED_MS = 5_000
 
 /** Namespaces whose children a client may not send. spec/listeners.md §3.1.6 */
 const stripped = interest(NS.delay) | interest(NS.legacyDelay)
@@ -50,6 +70,16 @@ export interface C2sServices extends StreamServices {
   /** Whether the listener's access rule lets this JID open a session. */
   mayOpen(jid: Jid): boolean
   newResource(): string
+  /** What no one can guess, for the id of a stream that can be resumed. */
+  newSecret(): string
+  /** Milliseconds of the wall clock. */
+  wall(): number
+  /** How streams of a host are managed; undefined where they are not. */
+  streamManagement(host: string): StreamManagement | undefined
+  /** Stanzas that are held back for an inactive client; undefined where clients may not say that they are. */
+  heldStanzas(host: string): number | undefined
+  /** The session of a full JID. */
+  sessionAt(jid: Jid): Session | undefined
   /** What modules offer at this point, as XML. */
   features(host: string, isAuthenticated: boolean): string
   /** Lets registration answer an IQ before login; undefined when nobody does. */
@@ -79,6 +109,10 @@ export class Connection extends StreamConnection implements Session {
   /** The client asked for compression in its session and has not opened its stream again. */
   private isReopening = false
   private elementsBefore = 0
+  /** Once stream management is enabled. */
+  private managed: ManagedStream | undefined = undefined
+  /** While the client says that nobody looks at it. */
+  private held: HeldStanzas | undefined = undefined
 
   constructor(
     init: ActorInit,
@@ -105,6 +139,8 @@ export class Connection extends StreamConnection implements Session {
   }
 
   protected override timedOut(kind: string | number): void | Promise<void> {
+    if (kind === RESUME) return this.part({ isSilent: true })
+    if (kind === UNACKNOWLEDGED) return this.checkUnacknowledged()
     if (kind !== STATE && kind !== LOGIN) return super.timedOut(kind)
     if (this.isReopening) return this.part({ error: new StreamError('connection-timeout') })
     if (this.transport.isSecuring) return this.part({ isSilent: true })
@@ -149,7 +185,7 @@ export class Connection extends StreamConnection implements Session {
     const { name } = frame
     if (frame.ns !== NS.client) return this.nonza(frame)
     // What belongs to an extension that is not here is ignored. spec/listeners.md §3.1.3
-    if (name !== 'message' && name !== 'presence' && name !== 'iq') return
+    if (name !== 'message' && name !== 'presence' && name !== 'iq') return this.nonza(frame)
     const { from } = frame
     if (from !== undefined && from !== this.jid.text && !this.isOwn(from)) {
       return this.part({ error: new StreamError('invalid-from') })
@@ -157,12 +193,29 @@ export class Connection extends StreamConnection implements Session {
     this.stanzasIn++
     this.services.counters.stanzasIn++
     const stanza = Stanza.fromFrame(frame, this.jid, this.lang)
-    return this.services.route(this, frame.mask & stripped ? withoutDelay(stanza) : stanza)
+    const waiting = this.services.route(this, frame.mask & stripped ? withoutDelay(stanza) : stanza)
+    if (this.managed !== undefined) return this.handled(waiting)
+    return waiting
   }
 
+  /** First-level elements that are no stanzas. What belongs to an extension that is not here is ignored. */
   private nonza(frame: Frame): void {
+    switch (frame.ns) {
+      case NS.clientState:
+        this.clientState(frame.name)
+        return
+      case NS.compress:
+        this.compressLate(frame)
+        return
+    }
+    const management = isManagement(frame.name) ? this.services.streamManagement(this.jid.domain) : undefined
+    const said = management === undefined ? undefined : readManagement(buildElement(frame))
+    if (management !== undefined && said !== undefined) this.manage(said, management)
+  }
+
+  private compressLate(frame: Frame): void {
     const { inflatedBytes } = this.services
-    if (frame.name !== 'compress' || frame.ns !== NS.compress) return
+    if (frame.name !== 'compress') return
     if (inflatedBytes === undefined || this.transport.isCompressed) return
     const refusal = c2s.compressionRefusal(buildElement(frame))
     if (refusal !== undefined) {
@@ -189,6 +242,168 @@ export class Connection extends StreamConnection implements Session {
     )
     this.transport.send(this.transport.framing.features(''))
     if (!this.transport.isBlocked) this.resumeStanzas()
+  }
+
+  // ---- stream management. XEP-0198
+
+  private manage(said: ClientElement, management: StreamManagement): void {
+    if (said.type === 'broken') this.part({ error: said.error })
+    else if (this.managed === undefined) this.manageFirst(said, management)
+    else this.manageOn(said, this.managed)
+  }
+
+  private manageFirst(said: ClientElement, management: StreamManagement): void {
+    if (said.type === 'enable') this.enable(said, management)
+    else this.transport.send(failed('unexpected-request'))
+  }
+
+  private manageOn(said: ClientElement, managed: ManagedStream): void {
+    switch (said.type) {
+      case 'request':
+        this.transport.send(acknowledgement(managed.handled))
+        return
+      case 'acknowledgement':
+        if (!managed.acknowledge(said.h)) this.part({ error: handledTooMany(said.h, managed.sent) })
+        return
+      default:
+        this.transport.send(failed('unexpected-request'))
+        // XEP-0198 §3: a client makes one attempt.
+        if (said.type === 'enable') this.part({ error: new StreamError('policy-violation') })
+    }
+  }
+
+  private enable({ resume, max }: Extract<ClientElement, { type: 'enable' }>, management: StreamManagement): void {
+    const wanted = max === undefined || max === 0 ? management.resumeSeconds : max
+    const seconds = Math.min(wanted, management.resumeSeconds)
+    // Where nothing is kept nothing can be sent again.
+    const id = resume && management.keeps ? `${this.services.newSecret()}${this.jid.resource}` : undefined
+    this.managed = new ManagedStream(management, id, seconds)
+    this.transport.send(enabled(id === undefined ? undefined : { id, max: seconds }))
+  }
+
+  /** Counts a stanza as soon as everything that it causes is done: what is acknowledged is kept. DESIGN §7 */
+  private handled(waiting: void | Promise<void>): void | Promise<void> {
+    if (waiting === undefined) {
+      this.managed?.countHandled()
+      return
+    }
+    return waiting.then(() => this.managed?.countHandled())
+  }
+
+  protected override write(stanza: Stanza): void {
+    if (this.held !== undefined && !this.passes(stanza, this.held)) return
+    if (this.managed === undefined) super.write(stanza)
+    else this.writeManaged(stanza, this.managed)
+  }
+
+  private writeManaged(stanza: Stanza, managed: ManagedStream): void {
+    if (!this.isDetached) super.write(stanza)
+    // What waits must not keep the chunk alive that it came in.
+    const kept = managed.keeps ? stanza.compact() : stanza
+    if (managed.send(kept, kept.encodedLength(), this.services.wall())) this.transport.send(request)
+    if (managed.bytes > MAX_UNWRITTEN) this.outputOverflowed()
+    if (managed.isOver || !managed.hasTooMany) return
+    managed.isOver = true
+    this.arm(UNACKNOWLEDGED, this.services.transport.now() + UNACKNOWLEDGED_MS)
+  }
+
+  private checkUnacknowledged(): void {
+    const { managed } = this
+    if (managed === undefined) return
+    managed.isOver = false
+    if (managed.hasTooMany) this.part({ error: new StreamError('resource-constraint', 'too many unacked stanzas') })
+  }
+
+  /** The client asks to go on with a session that it had. XEP-0198 §5 */
+  private resumeSession({ host, account, previd, h }: Extract<c2s.Effect, { type: 'resume' }>): void {
+    const jid = Jid.of(account, host, resourceIn(previd))
+    const found = jid === undefined ? undefined : this.services.sessionAt(jid)
+    if (!(found instanceof Connection) || !found.resumesAs(previd)) {
+      const ended = this.services.streamManagement(host)?.ended?.find(`${account}@${host}`, previd)
+      this.transport.send(failed('item-not-found', ended))
+    } else if (!this.services.mayOpen(found.jid)) {
+      this.refused(found.jid)
+      this.transport.send(failed('not-allowed'))
+    } else if (!found.managed!.allows(h)) {
+      // resumesAs: it is managed.
+      this.part({ error: handledTooMany(h, found.managed!.sent) })
+    } else {
+      this.bequeath(found, h)
+    }
+  }
+
+  private resumesAs(previd: string): boolean {
+    const id = this.managed?.id
+    return id !== undefined && !this.isStopping && isTheSame(id, previd)
+  }
+
+  protected override abandoned(): void | Promise<void> {
+    const { managed } = this
+    if (managed?.id === undefined || this.isStopping) return super.abandoned()
+    this.isReopening = false
+    this.disarm(STATE)
+    this.detach()
+    this.arm(RESUME, this.services.transport.now() + managed.resumeSeconds * 1000)
+  }
+
+  protected override expectHandover(handover: Handover): boolean {
+    if (this.managed !== undefined) this.managed.newest = handover
+    return super.expectHandover(handover)
+  }
+
+  protected override taken(handover: Handover): void | Promise<void> {
+    const { managed, services } = this
+    if (managed?.id === undefined || this.isStopping) return super.taken(handover)
+    const conflict = new StreamError('conflict', 'Resumed by new connection')
+    if (managed.newest !== handover) {
+      handover.refuse(conflict, services.language)
+      return
+    }
+    managed.newest = undefined
+    if (!this.isDetached) this.farewell(conflict)
+    this.disarm(RESUME)
+    this.disarm(STATE)
+    this.isReopening = false
+    this.attach(handover)
+    this.state = { phase: 'bound', isEncrypted: this.transport.isEncrypted, jid: this.jid }
+    this.shape(services.rateOf(this.jid))
+    // Some of it may have been acknowledged since.
+    if (!managed.acknowledge(handover.h)) return this.part({ error: handledTooMany(handover.h, managed.sent) })
+    this.sendAgain(managed, managed.id)
+    return this.pump()
+  }
+
+  private sendAgain(managed: ManagedStream, id: string): void {
+    this.transport.send(resumed(id, managed.handled))
+    for (const { item } of managed.unacknowledged) super.write(item)
+    if (managed.unacknowledged.length > 0 && managed.asks) this.transport.send(request)
+    // XEP-0352 §5: a stream that is resumed is active.
+    this.clientState('active')
+  }
+
+  protected override get writesToTheEnd(): boolean {
+    // What a client cannot acknowledge any more finds another way.
+    return !this.isReopening && this.managed?.keeps !== true
+  }
+
+  // ---- client state. XEP-0352
+
+  private clientState(state: string): void {
+    const limit = this.services.heldStanzas(this.jid.domain)
+    if (state === 'inactive' && limit !== undefined) this.held ??= new HeldStanzas(limit)
+    if (state !== 'active' || this.held === undefined) return
+    const stanzas = this.held.take()
+    this.held = undefined
+    for (const stanza of stanzas) this.write(stanza)
+  }
+
+  /** What can wait is held; all that was held goes before what cannot. */
+  private passes(stanza: Stanza, held: HeldStanzas): boolean {
+    if (held.hold(stanza)) return false
+    this.held = undefined
+    for (const one of held.take()) this.write(one)
+    this.held = held
+    return true
   }
 
   private isOwn(from: string): boolean {
@@ -240,6 +455,9 @@ export class Connection extends StreamConnection implements Session {
       case 'send':
         this.transport.send(effect.xml)
         return
+      case 'reply':
+        this.transport.sendStanza(Stanza.fromElement(effect.iq))
+        return
       case 'restart':
         this.restart()
         return
@@ -285,6 +503,9 @@ export class Connection extends StreamConnection implements Session {
         return
       case 'bind':
         return this.bind(effect)
+      case 'resume':
+        this.resumeSession(effect)
+        return
       case 'close':
         this.part(effect)
         return
@@ -316,7 +537,7 @@ export class Connection extends StreamConnection implements Session {
     const reply = await this.services.offerIq(host, Stanza.fromElement(element), this.transport.peer)
     if (reply !== undefined) this.transport.sendStanza(reply)
     else if (element.attrs.type === 'get' || element.attrs.type === 'set') {
-      this.transport.send(c2s.iqError(element.attrs.id, 'service-unavailable', host))
+      this.transport.sendStanza(Stanza.fromElement(c2s.iqError(element.attrs.id, 'service-unavailable', host)))
     }
   }
 
@@ -337,8 +558,7 @@ export class Connection extends StreamConnection implements Session {
     const jid = Jid.of(account, host, resource ?? this.services.newResource())
     if (jid === undefined) return { type: 'bindRefused', id, condition: 'bad-request' }
     if (!this.services.mayOpen(jid)) {
-      this.services.counters.sessionsRefused++
-      this.services.emit('session.refused', { jid: jid.text, address: this.transport.peer.address })
+      this.refused(jid)
       return { type: 'bindRefused', id, condition: 'not-allowed' }
     }
     this.jid = jid
@@ -354,8 +574,13 @@ export class Connection extends StreamConnection implements Session {
     this.services.open(this)
     const result = new Element('iq', { type: 'result', id })
     result.c('bind', { xmlns: NS.bind }).c('jid').t(jid.text)
-    this.transport.send(result.toString())
+    this.transport.sendStanza(Stanza.fromElement(result))
     return undefined
+  }
+
+  private refused(jid: Jid): void {
+    this.services.counters.sessionsRefused++
+    this.services.emit('session.refused', { jid: jid.text, address: this.transport.peer.address })
   }
 
   // ---- the end
@@ -367,15 +592,36 @@ export class Connection extends StreamConnection implements Session {
   ): void | Promise<void> {
     if (!this.isBound) return
     const { counters, emit } = this.services
+    if (this.managed?.newest !== undefined) this.turnAway(this.managed.newest)
+    this.rememberEnd()
+    const lost = [...this.unacknowledged(), ...(this.held?.take() ?? []), ...undelivered]
     counters.sessionsNow--
     if (error?.condition === 'conflict') counters.sessionsReplaced++
     emit('session.closed', { jid: this.jid.text, reason })
     this.services.leave(this, error?.text)
-    if (undelivered.length > 0) return oneByOne(undelivered, stanza => this.services.reroute(this, stanza))
+    if (lost.length > 0) return oneByOne(lost, stanza => this.services.reroute(this, stanza))
+  }
+
+  private rememberEnd(): void {
+    const { managed } = this
+    if (managed?.id !== undefined) managed.management.ended?.remember(this.jid.bareText, managed.id, managed.handled)
+  }
+
+  /** XEP-0198 §4: as if it had been sent to a resource that is not there, with the time when it was. */
+  private unacknowledged(): Stanza[] {
+    const { domain } = this.jid
+    return (this.managed?.unacknowledged ?? []).map(({ item, at }) => withDelay(item, domain, at))
   }
 
   override inspected(): Record<string, string | number | boolean> {
-    return { phase: this.state.phase, ...(this.isBound && { jid: this.jid.text }), ...super.inspected() }
+    const { managed, isDetached } = this
+    return {
+      phase: this.state.phase,
+      ...(this.isBound && { jid: this.jid.text }),
+      ...(managed !== undefined && { unacknowledged: managed.outstanding, isDetached }),
+      ...(this.held !== undefined && { held: this.held.size }),
+      ...super.inspected(),
+    }
   }
 }
 
@@ -386,5 +632,15 @@ function withoutDelay(stanza: Stanza): Stanza {
     // Not `cnode`, which would take the child from the tree that others share.
     if (!isDelay) element.children.push(child)
   }
+  return Stanza.fromElement(element)
+}
+
+/** XEP-0203 */
+function withDelay(stanza: Stanza, from: string, at: number): Stanza {
+  if (stanza.kind !== 'message') return stanza
+  const element = new Element(stanza.element.name, stanza.element.attrs)
+  // Not `cnode`, which would take the children from the tree that others share.
+  element.children.push(...stanza.element.children)
+  element.c('delay', { xmlns: NS.delay, from, stamp: new Date(at).toISOString() })
   return Stanza.fromElement(element)
 }

@@ -8,7 +8,7 @@ import type { Counters } from '../observability/counters.js'
 import type { Emit } from '../observability/events.js'
 import { StreamError } from '../protocols/errors.js'
 import { Stanza } from '../protocols/stanza/stanza.js'
-import { type Frame, Framer, type Header, type Item } from '../protocols/xml/framer.js'
+import type { Frame, Header, Item, ItemReader } from '../protocols/xml/framer.js'
 import { TokenBucket } from '../transports/token-bucket.js'
 import {
   MAX_UNWRITTEN,
@@ -18,6 +18,7 @@ import {
   type TransportOwner,
 } from '../transports/transport.js'
 import type { Backlog, Reader } from './backlog.js'
+import { disown, Handover, Nowhere } from './handover.js'
 import { Actor, type ActorInit, type StopReason } from './runtime/index.js'
 
 /** Bytes of one element before login; no option lifts it. spec/listeners.md §1.9 */
@@ -56,17 +57,24 @@ export type StreamMessage =
   | { readonly type: 'secured' }
   | { readonly type: 'lost'; readonly reason: string }
   | { readonly type: 'end'; readonly error: StreamError | undefined }
+  /** Something that only the extending class knows. */
+  | { readonly type: 'told'; readonly event: object }
+  /** Somebody comes with another transport for this session. XEP-0198 §5 */
+  | Handover
 
 export interface Parting {
   /** What the peer is told. */
   readonly error?: StreamError | undefined
   /** It is told nothing, not even the end of the stream. */
   readonly isSilent?: boolean
+  /** Another connection goes on with the transport. */
+  readonly heir?: StreamConnection
+  readonly handover?: Handover
 }
 
 export abstract class StreamConnection extends Actor<StreamMessage> implements TransportOwner, Reader {
-  protected readonly transport: Transport
-  protected readonly framer: Framer
+  protected transport: Transport
+  protected framer: ItemReader
   /** Our header is out on the present stream. */
   protected hasOpened = false
   /** Set when the stream ends: what the peer is told, once. */
@@ -79,8 +87,10 @@ export abstract class StreamConnection extends Actor<StreamMessage> implements T
   /** Chunks of the peer's bytes that are not wholly handled. */
   private chunks = 0
   /** Of those, the ones behind the one that the framer has. */
-  private unread: Uint8Array[] | undefined = undefined
+  private unread: Buffer[] | undefined = undefined
   private isReading = false
+  /** The transport is about to be given up. */
+  private isFinishing = false
   private inARow = 0
   /** Clear chunks that came before compression began and are in the mailbox still. */
   private staleChunks = 0
@@ -100,8 +110,8 @@ export abstract class StreamConnection extends Actor<StreamMessage> implements T
     protected readonly stream: StreamServices,
   ) {
     super(init)
-    this.framer = new Framer({ element: Math.min(ELEMENT_BEFORE_LOGIN, stream.stanzaBytes) })
     this.transport = open(this, stream.transport)
+    this.framer = this.transport.framing.reader({ element: Math.min(ELEMENT_BEFORE_LOGIN, stream.stanzaBytes) })
     stream.counters.connectionsAccepted++
     stream.counters.connectionsNow++
     stream.emit('connection.opened', { connection: init.name, ...this.transport.peer })
@@ -129,7 +139,8 @@ export abstract class StreamConnection extends Actor<StreamMessage> implements T
 
   protected override receive(message: StreamMessage): void | Promise<void> {
     if (message instanceof Stanza) return this.forward(message)
-    if (message instanceof Uint8Array) return this.read(message)
+    if (message instanceof Uint8Array) return this.read(message as Buffer) // the only Uint8Array in StreamMessage
+    if (message instanceof Handover) return this.finish(() => this.taken(message))
     switch (message.type) {
       case 'goOn':
         return this.pump()
@@ -139,8 +150,13 @@ export abstract class StreamConnection extends Actor<StreamMessage> implements T
         return this.left(message.reason)
       case 'end':
         return this.part({ error: message.error })
+      case 'told':
+        return this.told(message.event)
     }
   }
+
+  /** What came as `told`. */
+  protected told(_event: object): void | Promise<void> {}
 
   protected override timedOut(kind: string | number): void | Promise<void> {
     if (kind === SHAPER) this.shaperDone()
@@ -270,7 +286,7 @@ export abstract class StreamConnection extends Actor<StreamMessage> implements T
 
   // ---- bytes from the peer
 
-  private read(chunk: Uint8Array): void | Promise<void> {
+  private read(chunk: Buffer): void | Promise<void> {
     if (this.staleChunks > 0) {
       this.staleChunks--
       this.chunks--
@@ -287,14 +303,14 @@ export abstract class StreamConnection extends Actor<StreamMessage> implements T
     return this.pump()
   }
 
-  private feed(chunk: Uint8Array): void {
+  private feed(chunk: Buffer): void {
     // What came in clear behind <starttls/> is not part of the stream. RFC 6120 §5.4.3.3
     if (this.parting !== undefined || this.isDeaf) return
-    this.framer.feed(chunk as Buffer) // `Buffer` is the only Uint8Array in StreamMessage
+    this.framer.feed(chunk)
   }
 
   /** Handles what the peer sent until nothing is left; where an item takes time, goes on after it. */
-  private pump(): void | Promise<void> {
+  protected pump(): void | Promise<void> {
     while (this.isReading) {
       if (this.mustYield()) {
         this.tellStanza({ type: 'goOn' }, 0)
@@ -311,7 +327,7 @@ export abstract class StreamConnection extends Actor<StreamMessage> implements T
   private mustYield(): boolean {
     if (this.inARow < BURST || !this.mayDeliver) return false
     this.inARow = 0
-    return this.waitingStanzas > 0 && this.lostBecause === undefined
+    return this.waitingStanzas > 0 && !this.isFinishing
   }
 
   private nextChunk(): void {
@@ -329,9 +345,30 @@ export abstract class StreamConnection extends Actor<StreamMessage> implements T
   /** The peer is gone; what it sent before counts. */
   private left(reason: string): void | Promise<void> {
     this.lostBecause = reason
+    return this.finish(() => this.abandoned())
+  }
+
+  /** Handles what the transport brought so far, then goes on. */
+  private finish(then: () => void | Promise<void>): void | Promise<void> {
+    this.isFinishing = true
     const waiting = this.pump()
-    if (waiting === undefined) return this.part({ isSilent: true })
-    return waiting.then(() => this.part({ isSilent: true }))
+    if (waiting === undefined) return then()
+    return waiting.then(then)
+  }
+
+  /** There is no transport any more, and nothing to read. */
+  protected abandoned(): void | Promise<void> {
+    return this.part({ isSilent: true })
+  }
+
+  /** Another transport came for what this connection holds; `attach` takes it. */
+  protected taken(handover: Handover): void | Promise<void> {
+    this.turnAway(handover)
+  }
+
+  /** spec/listeners.md §3.5: the session cannot be resumed any more. */
+  protected turnAway(handover: Handover): void {
+    handover.refuse(new StreamError('internal-server-error'), this.stream.language)
   }
 
   /** Handles one item; a promise when that takes time. */
@@ -342,7 +379,7 @@ export abstract class StreamConnection extends Actor<StreamMessage> implements T
       item = this.framer.next()
     } catch (error) {
       if (!(error instanceof StreamError)) throw error
-      return this.gotBroken(error)
+      return this.framer.refusesSilently ? this.part({ isSilent: true }) : this.gotBroken(error)
     }
     if (item === undefined) return 'nothing'
     switch (item.kind) {
@@ -382,10 +419,99 @@ export abstract class StreamConnection extends Actor<StreamMessage> implements T
     this.unshaped = undefined
   }
 
+  /** Whether stanzas that wait are written before the stream ends in good order. */
+  protected get writesToTheEnd(): boolean {
+    return true
+  }
+
+  // ---- another transport for the same session. XEP-0198 §5
+
+  /** It has no transport, and waits for another one. */
+  get isDetached(): boolean {
+    return this.transport instanceof Nowhere
+  }
+
+  /** Goes on without a transport. */
+  protected detach(): void {
+    const { counters, emit } = this.stream
+    counters.connectionsNow--
+    emit('connection.closed', { connection: this.name, reason: this.lostBecause ?? '' })
+    this.transport = new Nowhere(this.transport)
+    this.forgetInput()
+    this.resumeStanzas()
+  }
+
+  /** Ends, and gives the transport to another connection, with what came over it and is not handled. */
+  protected bequeath(heir: StreamConnection, h: number): void {
+    const { transport, framer, lang, unread = [] } = this
+    this.transport = new Nowhere(transport)
+    this.unread = undefined
+    this.part({ isSilent: true, heir, handover: new Handover(transport, framer, unread, lang, h) })
+  }
+
+  /** The last of what came for the connection that gives it away. */
+  private complete(handover: Handover, control: readonly StreamMessage[]): void {
+    for (const message of control) {
+      if (message instanceof Handover || message instanceof Stanza) continue
+      // Buffer is the only Uint8Array in StreamMessage.
+      if (message instanceof Uint8Array) handover.earlier.push(message as Buffer)
+      else if (message.type === 'lost') handover.lost(message.reason)
+      // Nobody but the transport ends what is no session yet: there is too much of something.
+      else if (message.type === 'end') handover.inputOverflowed()
+    }
+    handover.earlier.push(...(this.unshaped ?? []))
+  }
+
+  /** Takes the transport, in the place of the one it had; `pump` reads on where the other connection stopped. */
+  protected attach(handover: Handover): void {
+    const { transport, framer, chunks, lang } = handover
+    const { counters, emit } = this.stream
+    if (this.isDetached) {
+      counters.connectionsNow++
+      emit('connection.opened', { connection: this.name, ...transport.peer })
+    }
+    this.transport = transport
+    this.framer = framer
+    this.lang = lang
+    this.hasOpened = true
+    this.lostBecause = undefined
+    this.forgetInput()
+    transport.handTo(this)
+    if (transport.isBlocked) this.pauseStanzas()
+    else this.resumeStanzas()
+    if (handover.overflow === 'input') this.inputOverflowed()
+    if (handover.overflow === 'output') this.outputOverflowed()
+    if (handover.lostBecause !== undefined) this.lost(handover.lostBecause)
+    // What the framer has counts as a chunk.
+    this.chunks = 1 + chunks.length
+    this.unread = chunks
+    this.isReading = true
+  }
+
+  /** From now on nothing of what the transport tells is heard; `taken` follows. */
+  protected expectHandover(handover: Handover): boolean {
+    disown(this.transport)
+    return this.tell(handover)
+  }
+
+  /** Nothing is read, nothing waits to be, nothing keeps from reading. */
+  private forgetInput(): void {
+    this.stream.backlog.forget(this)
+    this.isHeld = false
+    this.isFinishing = false
+    this.isReading = false
+    this.inARow = 0
+    this.chunks = 0
+    this.unread = undefined
+    this.staleChunks = 0
+    this.unshaped = undefined
+    this.shape(undefined)
+  }
+
   // ---- stanzas to the peer
 
   private forward(stanza: Stanza): void {
-    this.taken(stanza.encodedLength())
+    this.stopWaiting(stanza.encodedLength())
     this.write(stanza)
   }
 
@@ -396,7 +522,7 @@ export abstract class StreamConnection extends Actor<StreamMessage> implements T
   }
 
   /** So many bytes do not wait any more. */
-  private taken(bytes: number): void {
+  private stopWaiting(bytes: number): void {
     this.waitingBytes -= bytes
     this.stream.backlog.removed(bytes)
   }
@@ -411,19 +537,27 @@ export abstract class StreamConnection extends Actor<StreamMessage> implements T
 
   /** Says goodbye as the reason asks, and finds another way for what was not delivered. */
   protected override stopped(reason: StopReason): void | Promise<void> {
-    const { stanzas } = this.unhandled()
-    this.taken(this.waitingBytes)
+    const { control, stanzas } = this.unhandled()
+    this.stopWaiting(this.waitingBytes)
     this.stream.backlog.forget(this)
-    const { error, isSilent } = this.parting ?? partingFor(reason)
-    if (isSilent !== true && !this.transport.isBlocked && isInOrder(error)) {
+    const { error, isSilent, heir, handover } = this.parting ?? partingFor(reason)
+    for (const message of control) if (message instanceof Handover) this.turnAway(message)
+    if (heir !== undefined && handover !== undefined) {
+      this.complete(handover, control)
+      if (!heir.expectHandover(handover)) this.turnAway(handover)
+    }
+    if (isSilent !== true && !this.transport.isBlocked && isInOrder(error) && this.writesToTheEnd) {
       for (const stanza of stanzas.splice(0)) if (stanza instanceof Stanza) this.write(stanza)
     }
     this.farewell(error, isSilent)
     const { counters, emit } = this.stream
-    counters.connectionsNow--
-    if (error !== undefined) counters.streamErrors++
-    const cause = this.lostBecause ?? error?.message ?? reason
-    emit('connection.closed', { connection: this.name, reason: cause })
+    const cause = this.lostBecause ?? error?.message ?? (heir === undefined ? reason : `resumed ${heir.name}`)
+    // Where there is no transport that was told before.
+    if (!this.isDetached || heir !== undefined) {
+      counters.connectionsNow--
+      if (error !== undefined) counters.streamErrors++
+      emit('connection.closed', { connection: this.name, reason: cause })
+    }
     const waiting = this.leave(
       error,
       cause,
@@ -435,7 +569,7 @@ export abstract class StreamConnection extends Actor<StreamMessage> implements T
     return waiting === undefined ? transport.finished() : waiting.then(() => transport.finished())
   }
 
-  private farewell(error: StreamError | undefined, isSilent = false): void {
+  protected farewell(error: StreamError | undefined, isSilent = false): void {
     if (this.lostBecause !== undefined) return
     if (this.transport.isSecuring) {
       this.transport.destroy()

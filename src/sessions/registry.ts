@@ -1,4 +1,5 @@
 import type { Session } from './session.js'
+import type { StreamManagement } from './stream-management.js'
 
 const none: readonly Session[] = []
 
@@ -10,6 +11,10 @@ export class SessionRegistry {
   readonly #byFull = new Map<string, Session>()
   readonly #byAccount = new Map<string, Session | Session[]>()
   readonly #perHost = new Map<string, number>()
+  /** How streams are managed, by the host; the module enters it. XEP-0198 */
+  readonly streamManagement = new Map<string, StreamManagement>()
+  /** Stanzas that are held back for an inactive client, by the host; the module enters it. XEP-0352 */
+  readonly heldStanzas = new Map<string, number>()
 
   /** Registers a session; the newest wins, and the session it replaces under the same full JID is returned. */
   add(session: Session): Session | undefined {

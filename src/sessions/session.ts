@@ -13,6 +13,8 @@ export interface Session {
   readonly node: string
   /** Where its client is connected from; undefined where that is not known. */
   readonly peer?: { readonly address: string; readonly port: number } | undefined
+  /** True while its client is away and may come back to it. XEP-0198 §5 */
+  readonly isDetached?: boolean
   /** -128 to 127; means something only while `presence` is set. RFC 6121 §4.7.2.3 */
   priority: number
   /** The last available presence it broadcast, as XML with `from` and without `to`; undefined = not available. */
