@@ -2,6 +2,7 @@ import { Element } from 'ltx'
 import type { StanzaError } from '../errors.js'
 import { Jid } from '../jid.js'
 import { NS } from '../namespaces.js'
+import { withChild } from '../xml/append.js'
 import { type Frame, interestOf, StreamContext } from '../xml/frame.js'
 import { frameDocument } from '../xml/framer.js'
 import { type Envelope, splice, spliceLength } from '../xml/splice.js'
@@ -140,6 +141,12 @@ export class Stanza {
     return new Stanza(this.kind, this.type, this.content, from, to, changed, this.streamLang)
   }
 
+  /** The same stanza with another child behind those that it has: XML that declares its own namespace, `ns`. It has one already. */
+  withChild(xml: string, ns: string): Stanza {
+    const content = this.content.withChild(xml, ns)
+    return new Stanza(this.kind, this.type, content, this.sender, this.addressee, this.changed, this.streamLang)
+  }
+
   /** The same stanza over bytes of its own, no more than it needs: for one that has to wait. */
   compact(): Stanza {
     const content = this.content.compact()
@@ -227,6 +234,10 @@ class Content {
     return this.frame
   }
 
+  withChild(xml: string, ns: string): Content {
+    return new Content(withChild(this.wire(), xml, ns), undefined)
+  }
+
   compact(): Content {
     const frame = this.wire().compact()
     return frame === this.frame && this.tree === undefined ? this : new Content(frame, undefined)
@@ -269,7 +280,8 @@ function unprefixed(element: Element, inherited: string): Element {
   delete renamed.attrs.xmlns
   if (inherited === element.getNS()) return renamed
   renamed.children = element.children.map(child => {
-    if (!(child instanceof Element) || child.name.includes(':') || child.attrs.xmlns !== undefined) return child
+    // One with a prefix too: what stands inside it may have none.
+    if (!(child instanceof Element) || child.attrs.xmlns !== undefined) return child
     const copy = copyTop(child)
     copy.attrs.xmlns = inherited
     return copy
