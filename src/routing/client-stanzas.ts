@@ -30,16 +30,19 @@ function throughModules(routing: Routing, session: Session, stanza: Stanza): voi
 
 function handle(routing: Routing, session: Session, stanza: Stanza): void | Promise<void> {
   const { isAddressed } = stanza
-  switch (stanza.kind) {
-    case 'presence':
-      return presence(routing, session, stanza, isAddressed)
-    case 'iq':
-      checkIq(stanza)
-      break
-    case 'message':
-  }
+  if (stanza.kind === 'presence') return presence(routing, session, stanza, isAddressed)
   // RFC 6120 §10.3.1, §10.3.3: without an addressee it is for the sender's own account
-  return routing.route(isAddressed ? stanza : stanza.addressed({ to: session.jid.bare }))
+  const addressed = isAddressed ? stanza : stanza.addressed({ to: session.jid.bare })
+  if (stanza.kind === 'message') return message(routing, session, addressed)
+  checkIq(stanza)
+  return routing.route(addressed)
+}
+
+function message(routing: Routing, session: Session, stanza: Stanza): void | Promise<void> {
+  const hook = routing.hooksOf(session.jid.domain).leaving
+  if (hook.isEmpty) return routing.route(stanza)
+  const begun = hook.run(stanza, session)
+  return routing.route(stanza, begun instanceof Promise ? begun : undefined)
 }
 
 function presence(routing: Routing, session: Session, stanza: Stanza, isAddressed: boolean): void | Promise<void> {

@@ -1,3 +1,4 @@
+import type { Element } from 'ltx'
 import type { Jid } from '../protocols/jid.js'
 import type { Stanza, StanzaKind } from '../protocols/stanza/stanza.js'
 import type { RosterView } from '../sessions/rosters.js'
@@ -120,6 +121,11 @@ export class EventHook<Event> {
     }
   }
 
+  /** Nobody observes. */
+  get isEmpty(): boolean {
+    return this.#handlers.length === 0
+  }
+
   /** A promise only when a handler returned one. */
   emit(event: Event): void | Promise<void> {
     let waiting: Promise<void> | undefined
@@ -144,10 +150,27 @@ export interface Showing {
   readonly roster: RosterView
 }
 
+/** A roster on its way to its owner. */
+export interface RosterReading {
+  readonly account: Jid
+  /** `<item/>` elements beside those of the contacts; observers add to them. */
+  readonly items: Element[]
+}
+
 /** The places where the modules of one virtual host join. */
 export class Hooks {
   /** A client of this host sent a stanza: `from` is stamped, `to` is as the client wrote it, nothing has been done with it yet. */
   readonly sent = new WaitingHook<Session>()
+  /**
+   * A message of a client of this host has passed `sent` and has an addressee. It goes on when all that is begun here is done;
+   * a failure goes back to the client instead. What handlers return does not change it.
+   */
+  readonly leaving = new WaitingHook<Session>()
+  /**
+   * A message that is no error is for this account of this host, or one of its resources, and nobody has it yet; the account
+   * need not exist. Once per message: what a session could not hand on any more does not pass again.
+   */
+  readonly arriving = new WaitingHook<Jid>()
   /** A stanza is about to be handed to a client session of this host. Who throws a `StanzaError` keeps it, and the sender is told. */
   readonly received = new PromptHook<Session>()
   /** A message was handed to a client session of this host; to others of its account too, where the addressee is not that session alone. */
@@ -160,6 +183,8 @@ export class Hooks {
   readonly undeliverable = new WaitingHook<Jid>()
   /** Somebody says to be this account and has not proven it: what a session will ask the store for can be asked along now. */
   readonly loginBegun = new EventHook<Jid>()
+  /** A client asks for its roster. Nobody tells it later of what is added here. */
+  readonly rosterRead = new EventHook<RosterReading>()
   /** A session was registered; it has not sent presence yet. */
   readonly sessionOpened = new EventHook<Session>()
   /** A session was unregistered; its contacts have been told, or are being told. */

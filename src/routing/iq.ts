@@ -51,6 +51,12 @@ export class IqHandlers {
     return answer instanceof Promise ? answer.then(later => reply(iq, later)) : reply(iq, answer)
   }
 
+  /** Whether somebody answers the request. */
+  has(domain: string, target: IqTarget, iq: Stanza): boolean {
+    if ((iq.type !== 'get' && iq.type !== 'set') || iq.payload === undefined) return false
+    return this.#find({ domain, target, type: iq.type, ...iq.payload }) !== undefined
+  }
+
   #find(wanted: Omit<IqRegistration, 'handler'>): IqRegistration | undefined {
     const { domain, target, type, ns, name } = wanted
     const entries = this.#byDomain.get(domain)?.get(ns)

@@ -46,7 +46,10 @@ function messageToBare(routing: Routing, stanza: Stanza, to: Jid): void | Promis
     case 'error': // §8.5.2.1.1, §8.5.2.2.1: ignored
       return
     case 'groupchat': // E
-      throw new StanzaError('service-unavailable')
+      // But rooms of ours address their occupants so, and those who are away miss it. spec/muc-light.md §12, ML-12
+      if (routing.routes.get(stanza.from!.domain)?.kind !== 'service') throw new StanzaError('service-unavailable')
+      toMostAvailable(routing, resources, stanza)
+      return
     case 'headline': // A, or S when there is nobody
       for (const session of resources) if (takesMessages(session)) routing.deliver(session, stanza)
       return

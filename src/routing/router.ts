@@ -6,7 +6,7 @@ import type { RosterView } from '../sessions/rosters.js'
 import type { Session } from '../sessions/session.js'
 import { Subscriptions } from '../sessions/subscriptions.js'
 import { StoreUnavailable } from '../storage/store.js'
-import { drop, Hooks, refuse } from './hooks.js'
+import { drop, Hooks, refuse, type Transformed } from './hooks.js'
 import { IqHandlers } from './iq.js'
 import { delivered, toAccount, toHost } from './local.js'
 import { Routes } from './routes.js'
@@ -18,14 +18,16 @@ export function createRouting(options: RoutingOptions): Routing {
   const hooks = new Map(options.hosts.map(host => [host, new Hooks()]))
   const rosterVersioning = new Set<string>()
 
-  const route = (stanza: Stanza): void | Promise<void> => {
+  const orBounce = (stanza: Stanza, act: () => void | Promise<void>): void | Promise<void> => {
     try {
-      const waiting = forward(routing, stanza)
+      const waiting = act()
       if (waiting instanceof Promise) return waiting.catch(error => bounce(routing, stanza, error))
     } catch (error) {
       return bounce(routing, stanza, error)
     }
   }
+  const route = (stanza: Stanza, begun?: Promise<unknown>) => orBounce(stanza, () => arrive(routing, stanza, begun))
+  const routeAgain = (stanza: Stanza) => orBounce(stanza, () => forward(routing, stanza))
   const offer = (session: Session, stanza: Stanza) => handOver(routing, session, stanza)
   const deliver = (session: Session, stanza: Stanza) => handOver(routing, session, stanza) === 'taken'
   const common = {
@@ -33,6 +35,7 @@ export function createRouting(options: RoutingOptions): Routing {
     rosterVersioning,
     isHost: routes.isHost,
     route,
+    routeAgain,
     offer,
     deliver,
     shows: (session: Session, stanza: Stanza, contact: Jid, roster: RosterView) => {
@@ -51,6 +54,39 @@ export function createRouting(options: RoutingOptions): Routing {
   const subscriptions = new Subscriptions({ ...common, presence })
   const routing: Routing = { ...common, routes, iq: new IqHandlers(), presence, subscriptions }
   return routing
+}
+
+/** A message waits for what was begun for its sender and for its addressee, at the same time. */
+function arrive(routing: Routing, stanza: Stanza, begun: Promise<unknown> | undefined): void | Promise<void> {
+  if (stanza.kind !== 'message') return forward(routing, stanza)
+  if (begun !== undefined) return arriveAfter(routing, stanza, begun)
+  const arrived = throughArriving(routing, stanza)
+  if (arrived instanceof Promise) return arrived.then(later => goOn(routing, later))
+  return goOn(routing, arrived)
+}
+
+async function arriveAfter(routing: Routing, stanza: Stanza, begun: Promise<unknown>): Promise<void> {
+  // Not one after the other: what both sides store is to be stored together.
+  let arriving: Transformed | Promise<Transformed>
+  try {
+    arriving = throughArriving(routing, stanza)
+  } catch (error) {
+    await begun
+    throw error
+  }
+  const [arrived] = await Promise.all<[Transformed | Promise<Transformed>, unknown]>([arriving, begun])
+  await goOn(routing, arrived)
+}
+
+function goOn(routing: Routing, arrived: Transformed): void | Promise<void> {
+  if (arrived !== drop) return forward(routing, arrived)
+}
+
+function throughArriving(routing: Routing, stanza: Stanza): Transformed | Promise<Transformed> {
+  if (stanza.type === 'error' || !routing.hosts.some(host => !routing.hooksOf(host).arriving.isEmpty)) return stanza
+  const { to } = stanza
+  if (to === undefined || to.local === '' || !routing.routes.isHost(to.domain)) return stanza
+  return routing.hooksOf(to.domain).arriving.run(stanza, to)
 }
 
 /** Where a stanza goes, in the order of spec/listeners.md §3.4; throws the error of RFC 6120 §10 for the sender. */

@@ -43,9 +43,11 @@ export interface Routing extends RoutingOptions {
   hooksOf(host: string): Hooks
   /**
    * Sends a stanza to where its `to` says, and an error back to its `from` when it cannot be. Never throws and never rejects.
-   * A promise only when something had to be awaited: the store, or a module.
+   * A promise only when something had to be awaited: the store, or a module. A message goes on when `begun` is done too.
    */
-  route(stanza: Stanza): void | Promise<void>
+  route(stanza: Stanza, begun?: Promise<unknown>): void | Promise<void>
+  /** The same for what was routed before, to somebody who could not take it after all. */
+  routeAgain(stanza: Stanza): void | Promise<void>
   /** Hands a stanza to a session of ours, past the modules. */
   offer(session: Session, stanza: Stanza): Offer
   /** The same; false when the session did not take it. */

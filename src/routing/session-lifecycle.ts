@@ -33,7 +33,7 @@ export function reroute(routing: Routing, session: Session, stanza: Stanza): voi
   // A message for the account went to every resource of that priority already.
   const others = stanza.to?.resource === '' ? routing.sessions.resources(session.jid.bareText) : []
   if (others.some(other => other.presence !== undefined && other.priority >= Math.max(session.priority, 0))) return
-  return routing.route(stanza)
+  return routing.routeAgain(stanza)
 }
 
 function mayMatterLater({ kind, type }: Stanza): boolean {
