@@ -19,7 +19,7 @@ export interface ServerOptions {
 export interface Address {
   /** In the actor tree. */
   readonly name: string
-  readonly protocol: 'c2s' | 'http' | 'udp'
+  readonly protocol: 'c2s' | 's2s' | 'service' | 'http' | 'udp'
   readonly address: string
   readonly port: number
 }

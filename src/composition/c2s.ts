@@ -1,5 +1,7 @@
+import type { X509Certificate } from 'node:crypto'
 import { TransportAlarm } from '../actors/alarm.js'
 import type { C2sServices } from '../actors/connection.js'
+import { SECRET_LENGTH } from '../actors/managed-stream.js'
 import type { AccessRules } from '../auth/access-rules.js'
 import type { Authenticator } from '../auth/authenticate.js'
 import { createLogin } from '../auth/login.js'
@@ -9,15 +11,35 @@ import type { C2sListenerConfig } from '../config/listen-xmpp.js'
 import type { Config } from '../config/root.js'
 import type { RunningModules } from '../modules/index.js'
 import { Jid } from '../protocols/jid.js'
+import type { Environment } from '../protocols/stream/c2s.js'
 import { handleClientStanza } from '../routing/client-stanzas.js'
 import type { Routing } from '../routing/services.js'
 import { closeSession, openSession, reroute } from '../routing/session-lifecycle.js'
 import { TcpTransport } from '../transports/tcp.js'
 import type { Base } from './base.js'
 import { addressOf } from './listen.js'
-import { identityReader, warnWhereNobodyLogsIn } from './logins.js'
+import { identityReader, type LoginWays, warnWhereNobodyLogsIn } from './logins.js'
 import { c2sTls } from './tls.js'
 
+/** Where clients come in, whatever carries their streams. */
+export interface ClientEntrance extends LoginWays {
+  /** Of the listener. */
+  readonly name: string
+  readonly certificate: X509Certificate | undefined
+  /** Bytes that an option allows a stanza; undefined = no option does. */
+  readonly maxStanzaSize: number | undefined
+  readonly startTls: Environment['startTls']
+  readonly isDirectTls: boolean
+  /** Bytes that one read may inflate to; undefined without compression. */
+  readonly inflatedBytes: number | undefined
+  /** Milliseconds in each state before the session. */
+  readonly stateTimeout: number
+  readonly secure: C2sServices['secure']
+  readonly rateOf: C2sServices['rateOf']
+  readonly mayOpen: C2sServices['mayOpen']
+}
+
+/** What the connections of a `[[listen.c2s]]` need of the server. */
 export async function c2sServices(
   base: Base,
   rules: AccessRules,
@@ -27,21 +49,53 @@ export async function c2sServices(
   running: RunningModules,
   authenticator: Authenticator,
 ): Promise<C2sServices> {
-  const { config, clock, emit, counters, runtime, onBug } = base
-  const { general } = config
-  const served = new Set(general.hosts)
   const tls = await c2sTls(base, name, listener.tls, alpn)
   const mode = listener.tls?.mode
-  const mayPlainInClear = mode === undefined || mode === 'starttls'
-  if (mayPlainInClear && !isLoopback(addressOf(listener))) {
-    emit('config.warning', { path: `listener ${name}`, text: 'clients may send passwords in clear text' })
-  }
   if (listener.zlib !== undefined && listener.zlib < LITTLE_ZLIB) {
     const text = `zlib = ${listener.zlib} ends connections whose ordinary stanzas are well compressed; ${LITTLE_ZLIB} is little`
-    emit('config.warning', { path: `listener ${name}`, text })
+    base.emit('config.warning', { path: `listener ${name}`, text })
   }
-  warnWhereNobodyLogsIn(base, name, listener, authenticator)
-  const certificate = tls?.present.tls.certificates[0]
+  const entrance: ClientEntrance = {
+    name,
+    mayBeEncrypted: mode !== undefined,
+    mayPlainInClear: mode === undefined || mode === 'starttls',
+    bindsChannels: mode !== undefined,
+    asksForCertificate: listener.tls?.verify_peer === true,
+    certificate: tls?.present.tls.certificates[0],
+    maxStanzaSize: listener.max_stanza_size,
+    startTls: mode === 'starttls' ? 'offered' : mode === 'starttls_required' ? 'required' : 'none',
+    isDirectTls: mode === 'tls',
+    inflatedBytes: listener.zlib,
+    stateTimeout: listener.state_timeout,
+    secure(transport, onSecured) {
+      if (!(transport instanceof TcpTransport)) throw new Error('TLS is the business of the transport')
+      if (tls === undefined) throw new Error('TLS without a certificate')
+      const { present } = tls
+      transport.secure(present.secure, { onSecured, alpn, certificate: present.tls.certificates[0] })
+    },
+    rateOf: jid => rateOf(base.config, rules.value(listener.shaper, jid, jid.domain)),
+    mayOpen: jid => rules.allows(listener.access, jid, jid.domain),
+  }
+  return clientServices(base, addressOf(listener), entrance, routing, running, authenticator)
+}
+
+/** What client connections need of the server, however they come. */
+export async function clientServices(
+  base: Base,
+  address: string,
+  entrance: ClientEntrance,
+  routing: Routing,
+  running: RunningModules,
+  authenticator: Authenticator,
+): Promise<C2sServices> {
+  const { config, clock, emit, counters, runtime, onBug } = base
+  const { general } = config
+  const { name, mayPlainInClear, certificate } = entrance
+  const served = new Set(general.hosts)
+  if (mayPlainInClear && !isLoopback(address)) {
+    emit('config.warning', { path: `listener ${name}`, text: 'clients may send passwords in clear text' })
+  }
+  warnWhereNobodyLogsIn(base, name, entrance, authenticator)
   const fetchRoster = (account: Jid) => {
     const roster = routing.rosters.get(account)
     // Whoever needs it later is told what went wrong.
@@ -62,11 +116,12 @@ export async function c2sServices(
     environment: {
       defaultHost: general.hosts[0]!, // the schema wants one
       language: general.language,
-      startTls: mode === 'starttls' ? 'offered' : mode === 'starttls_required' ? 'required' : 'none',
-      offersCompression: listener.zlib !== undefined,
+      startTls: entrance.startTls,
+      offersCompression: entrance.inflatedBytes !== undefined,
       // The host that a client means is not known yet. spec/listeners.md §2.1
       hidesServiceName: configFor(config, general.hosts[0]!).general.hide_service_name, // the schema wants one
       serves: host => served.has(host),
+      managesStreams: host => routing.sessions.streamManagement.has(host),
     },
     login: createLogin({
       authenticator,
@@ -88,19 +143,19 @@ export async function c2sServices(
     emit,
     counters,
     backlog: base.backlog,
-    isDirectTls: mode === 'tls',
-    stanzaBytes: Math.min(listener.max_stanza_size ?? MAX_STANZA, MAX_STANZA),
-    inflatedBytes: listener.zlib,
-    stateTimeout: listener.state_timeout,
-    secure(transport, onSecured) {
-      if (!(transport instanceof TcpTransport)) throw new Error('TLS is the business of the transport')
-      if (tls === undefined) throw new Error('TLS without a certificate')
-      const { present } = tls
-      transport.secure(present.secure, { onSecured, alpn, certificate: present.tls.certificates[0] })
-    },
-    rateOf: jid => rateOf(config, rules.value(listener.shaper, jid, jid.domain)),
-    mayOpen: jid => rules.allows(listener.access, jid, jid.domain),
+    isDirectTls: entrance.isDirectTls,
+    stanzaBytes: Math.min(entrance.maxStanzaSize ?? MAX_STANZA, MAX_STANZA),
+    inflatedBytes: entrance.inflatedBytes,
+    stateTimeout: entrance.stateTimeout,
+    secure: entrance.secure,
+    rateOf: entrance.rateOf,
+    mayOpen: entrance.mayOpen,
     newStreamId: () => randomText(8, 'hex'),
+    newSecret: () => randomText(16, 'base64').slice(0, SECRET_LENGTH),
+    wall: () => clock.wall(),
+    streamManagement: host => routing.sessions.streamManagement.get(host),
+    heldStanzas: host => routing.sessions.heldStanzas.get(host),
+    sessionAt: jid => routing.sessions.byFull(jid.text),
     newResource: () => `${randomText(8, 'hex')}${clock.wall()}`,
     features: (host, isAuthenticated) => running.streamFeatures(host, { isAuthenticated }),
     offerIq: (host, iq, peer) => running.answerUnauthenticated(iq, host, peer.address),
@@ -129,4 +184,4 @@ const MAX_STANZA = 8_000_000
 /** RFC 7301; a client that offers something else still gets a stream. spec/listeners.md §3.1.8 */
 const alpn = (offered: string[]) => (offered.includes('xmpp-client') ? 'xmpp-client' : offered[0]!)
 
-const isLoopback = (address: string) => address === '::1' || address.startsWith('127.')
+export const isLoopback = (address: string) => address === '::1' || address.startsWith('127.')

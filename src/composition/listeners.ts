@@ -1,19 +1,19 @@
+import { ComponentConnection } from '../actors/component-connection.js'
 import { Connection } from '../actors/connection.js'
-import { HttpAcceptor } from '../actors/http-acceptor.js'
 import { startBranch } from '../actors/root.js'
 import { stopTree } from '../actors/runtime/index.js'
-import { bindTcp } from '../actors/socket.js'
+import { ServerConnection } from '../actors/server-connection.js'
 import type { AccessRules } from '../auth/access-rules.js'
 import type { Authenticator } from '../auth/authenticate.js'
-import { createHttpServer } from '../http/http-server.js'
 import type { RunningModules } from '../modules/index.js'
 import type { Routing } from '../routing/services.js'
 import { TcpTransport } from '../transports/tcp.js'
 import type { Address, Base } from './base.js'
-import { c2sServices } from './c2s.js'
-import { httpApp } from './http.js'
-import { listen, nameOf } from './listen.js'
+import { c2sServices, clientServices } from './c2s.js'
+import { componentServices, warnOfClearText } from './component.js'
+import { type HttpNeeds, listenHttp } from './http.js'
 import { listenXmpp } from './listen-xmpp.js'
+import type { Federation } from './s2s.js'
 
 /** Starts what `listen` asks for, one listener after the other in the order of the file. */
 export async function startListeners(
@@ -22,6 +22,7 @@ export async function startListeners(
   routing: Routing,
   running: RunningModules,
   authenticator: Authenticator,
+  federation: Federation | undefined,
   health: () => 'ok' | 'starting' | 'draining' | 'storage',
 ): Promise<Address[]> {
   const { config, runtime, later } = base
@@ -42,21 +43,37 @@ export async function startListeners(
     // One after the other, in the order of the file.
     addresses.push(address)
   }
+  const needs: HttpNeeds = {
+    health,
+    clients: (address, entrance) => clientServices(base, address, entrance, routing, running, authenticator),
+    components: (name, options) => componentServices(base, rules, name, options, routing),
+  }
   for (const [index, listener] of config.listen.http.entries()) {
-    const app = await httpApp(base, listener, health)
-    const maxConnections = listener.transport.max_connections
-    const address = await listen(base, branch, nameOf('http', listener, index), 'http', listener, {
-      acceptors: listener.transport.num_acceptors,
-      makeAcceptor: (init, admission, place) => new HttpAcceptor(init, admission, place),
-      socket: {
-        backlog: 1024,
-        retries: { count: 20, everyMs: 50 },
-        open(admission) {
-          const { server, close } = createHttpServer(app, { maxConnections, clock: base.clock })
-          server.on('connection', socket => admission.admit(socket))
-          return { server, listen: at => bindTcp(server, at), close: () => close(config.general.shutdown_timeout) }
-        },
-      },
+    addresses.push(await listenHttp(base, branch, listener, index, needs))
+  }
+  for (const [index, listener] of config.listen.s2s.entries()) {
+    const address = await listenXmpp(base, branch, 's2s', listener, index, async name => {
+      if (federation === undefined) throw new Error('a listener of servers and no federation')
+      const services = await federation.servicesOf(name, listener)
+      return {
+        mailboxLimit: config.general.max_fsm_queue,
+        hibernateAfter: listener.hibernate_after,
+        make: (init, socket, peer) =>
+          new ServerConnection(init, (owner, context) => new TcpTransport(socket, peer, owner, context), services),
+      }
+    })
+    addresses.push(address)
+  }
+  for (const [index, listener] of config.listen.service.entries()) {
+    const address = await listenXmpp(base, branch, 'service', listener, index, async name => {
+      warnOfClearText(base, name, listener)
+      const services = componentServices(base, rules, name, listener, routing)
+      return {
+        mailboxLimit: listener.max_fsm_queue ?? config.general.max_fsm_queue,
+        hibernateAfter: listener.hibernate_after,
+        make: (init, socket, peer) =>
+          new ComponentConnection(init, (owner, context) => new TcpTransport(socket, peer, owner, context), services),
+      }
     })
     addresses.push(address)
   }

@@ -1,7 +1,6 @@
 import type { Authenticator } from '../auth/authenticate.js'
 import type { LoginOptions } from '../auth/login.js'
 import { configFor } from '../config/for-host.js'
-import type { C2sListenerConfig } from '../config/listen-xmpp.js'
 import { offerMechanisms } from '../protocols/sasl/mechanisms.js'
 import type { Base } from './base.js'
 
@@ -15,22 +14,30 @@ export async function identityReader(
   return (await import('../auth/certificate-identity.js')).certificateIdentity
 }
 
+/** How clients of a listener may come to log in. */
+export interface LoginWays {
+  /** Some connections are encrypted. */
+  readonly mayBeEncrypted: boolean
+  readonly mayPlainInClear: boolean
+  /** Channel binding is to be had. */
+  readonly bindsChannels: boolean
+  readonly asksForCertificate: boolean
+}
+
 /** Trap 41: a listener on which nobody can ever log in to a host says so when it starts. */
 export function warnWhereNobodyLogsIn(
   { config, emit }: Base,
   name: string,
-  listener: C2sListenerConfig,
+  ways: LoginWays,
   authenticator: Authenticator,
 ) {
-  const { tls } = listener
-  const isEncrypted = tls?.mode !== undefined
   for (const host of config.general.hosts) {
     const { mechanisms } = offerMechanisms({
       ...authenticator.sasl(host),
-      isEncrypted,
-      mayPlainInClear: tls?.mode === undefined || tls.mode === 'starttls',
-      channelBindings: isEncrypted ? ['tls-exporter'] : [],
-      hasCertificate: tls?.verify_peer === true,
+      isEncrypted: ways.mayBeEncrypted,
+      mayPlainInClear: ways.mayPlainInClear,
+      channelBindings: ways.bindsChannels ? ['tls-exporter'] : [],
+      hasCertificate: ways.asksForCertificate,
     })
     if (mechanisms.length > 0) continue
     const text = `nobody can log in to ${host}: none of sasl_mechanisms works here with the methods ${JSON.stringify(configFor(config, host).auth.methods)}`

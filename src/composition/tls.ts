@@ -1,7 +1,8 @@
 import { join } from 'node:path'
 import type { SecureContext, SecureContextOptions } from 'node:tls'
-import type { C2sTlsConfig } from '../config/listen-tls.js'
-import { type TlsSettings, tlsSettings } from '../config/tls-settings.js'
+import type { C2sTlsConfig, HttpTlsConfig } from '../config/listen-tls.js'
+import { justTlsSettings, type TlsSettings, tlsSettings } from '../config/tls-settings.js'
+import type { HttpServerTls } from '../http/http-server.js'
 import { StartupError } from '../observability/startup-error.js'
 import { ensureDevelopmentCertificate } from '../tls/certificates.js'
 import { ClientVerifier } from '../tls/client-certificate.js'
@@ -42,6 +43,36 @@ export async function c2sTls(
 }
 
 /**
+ * TLS of an HTTP listener; undefined where there is none. spec/http-listener.md §2
+ * @throws StartupError
+ */
+export async function httpTls(
+  base: Base,
+  listener: string,
+  tls: HttpTlsConfig | undefined,
+): Promise<HttpServerTls | undefined> {
+  if (tls === undefined) return undefined
+  await makeMissing(base, tls.certfile)
+  const watching = new Set<(settings: SecureContextOptions) => void>()
+  const { verify_peer, verify_mode } = tls
+  const settings = justTlsSettings(tls.ciphers, tls.versions)
+  const holder = await reloadableTls(base, listener, tls, settings, made => {
+    for (const changed of watching) changed(made.settings)
+    return { tls: made, secure: made.context }
+  })
+  return {
+    get settings() {
+      return holder.present.tls.settings
+    },
+    certificates: { verify_peer, verify_mode },
+    watch(changed) {
+      watching.add(changed)
+      return () => watching.delete(changed)
+    },
+  }
+}
+
+/**
  * Reads the files now, and whenever the server is asked to; what is no good then changes nothing. `made` is given what was read
  * each time, and throws when there is something wrong with it.
  * @throws StartupError
@@ -72,7 +103,7 @@ function refused(error: unknown): never {
 }
 
 /** With `--dev`, a certificate for all hosts where the file is missing. */
-async function makeMissing({ config, options, emit }: Base, certfile: string): Promise<void> {
+export async function makeMissing({ config, options, emit }: Base, certfile: string): Promise<void> {
   if (options.dev !== true) return
   const { data_dir, hosts } = config.general
   const made = await ensureDevelopmentCertificate(certfile, [...hosts], join(data_dir, 'dev-ca.pem'))

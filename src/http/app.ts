@@ -1,11 +1,14 @@
 import { randomUUID } from 'node:crypto'
-import type { RequestListener } from 'node:http'
+import type { IncomingMessage, RequestListener } from 'node:http'
+import type { BlockList, Socket } from 'node:net'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import type { Context } from 'koa'
 import type { Counters } from '../observability/counters.js'
 import { type Emit, thrown } from '../observability/events.js'
 import { StartupError } from '../observability/startup-error.js'
+import type { Peer } from '../transports/transport.js'
+import { clientOf } from './forwarded.js'
 import { beyondLimits } from './limits.js'
 import { createDispatcher, type Dispatcher, type Match, PatternError, type Route, splitPath } from './pattern.js'
 import { requestTarget } from './target.js'
@@ -14,10 +17,33 @@ import { requestTarget } from './target.js'
 export interface Asked extends Match {
   /** Lower-cased, without port. */
   readonly host: string
+  /** Who asks, as far as proxies that are trusted can be believed. */
+  readonly client: Peer
+}
+
+/** A request to go on in another protocol. RFC 9110 §7.8 */
+export interface Upgrade {
+  readonly request: IncomingMessage
+  /** Carries what comes next; a TLS socket on an HTTPS listener. */
+  readonly stream: Socket
+  /** The TCP connection under it. */
+  readonly connection: Socket
+  /** What came behind the request already. */
+  readonly head: Buffer
 }
 
 /** Answers the requests of one mounted path. One that fails is answered with 500. */
-export type HttpHandler = (ctx: Context, asked: Asked) => void | Promise<void>
+export interface HttpHandler {
+  (ctx: Context, asked: Asked): void | Promise<void>
+  /** Takes the connection over for good; false when it does not, and the request is answered as any other. */
+  upgrade?(upgrade: Upgrade, asked: Asked): boolean
+}
+
+export interface HttpApp {
+  readonly serve: RequestListener
+  /** True when a handler has taken the connection over. */
+  upgrade(upgrade: Upgrade): boolean
+}
 
 export interface HttpAppOptions {
   /** In the order of the configuration file. */
@@ -26,6 +52,8 @@ export interface HttpAppOptions {
   serverName: string
   /** Compress what clients accept compressed. HL-10 */
   compress: boolean
+  /** Peers whose forwarding headers are believed. */
+  trustedProxies: BlockList
   counters: Counters
   emit: Emit
 }
@@ -34,7 +62,7 @@ export interface HttpAppOptions {
  * The koa app of one HTTP listener: limits, choice of the handler by host and path, errors. koa is loaded by the first call.
  * @throws StartupError for a host or path that is no pattern
  */
-export async function createHttpApp(options: HttpAppOptions): Promise<RequestListener> {
+export async function createHttpApp(options: HttpAppOptions): Promise<HttpApp> {
   const dispatch = compileRoutes(options.routes)
   const { default: Koa } = await import('koa')
   const app = new Koa()
@@ -42,7 +70,7 @@ export async function createHttpApp(options: HttpAppOptions): Promise<RequestLis
     options.counters.httpRequests++
     ctx.set('server', options.serverName)
     try {
-      await answer(ctx, dispatch)
+      await answer(ctx, dispatch, options.trustedProxies)
       if (options.compress) await compress(ctx)
     } catch (error) {
       fail(ctx, error, options)
@@ -52,7 +80,23 @@ export async function createHttpApp(options: HttpAppOptions): Promise<RequestLis
   app.on('error', (error: Error & { code?: string }, ctx?: Context) => {
     if (ctx !== undefined && !ctx.req.socket.destroyed && error.code === undefined) report(ctx, error, options)
   })
-  return app.callback()
+  return {
+    serve: app.callback(),
+    upgrade(upgrade) {
+      const { request, stream } = upgrade
+      const found = beyondLimits(request) === undefined ? resolve(request, dispatch) : undefined
+      if (found === undefined || typeof found === 'number' || found.target.upgrade === undefined) return false
+      try {
+        const isTaken = found.target.upgrade(upgrade, asked(request, found, options.trustedProxies))
+        if (isTaken) options.counters.httpRequests++
+        return isTaken
+      } catch (error) {
+        report({ method: request.method ?? '', originalUrl: request.url ?? '' }, error, options)
+        stream.destroy()
+        return true
+      }
+    },
+  }
 }
 
 function compileRoutes(routes: readonly Route<HttpHandler>[]): Dispatcher<HttpHandler> {
@@ -64,17 +108,32 @@ function compileRoutes(routes: readonly Route<HttpHandler>[]): Dispatcher<HttpHa
   }
 }
 
-async function answer(ctx: Context, dispatch: Dispatcher<HttpHandler>): Promise<void> {
+async function answer(ctx: Context, dispatch: Dispatcher<HttpHandler>, trusted: BlockList): Promise<void> {
   const excess = beyondLimits(ctx.req)
   if (excess !== undefined) return refuse(ctx, excess)
-  const target = requestTarget(ctx.req)
-  const segments = target === undefined ? undefined : splitPath(target.path)
-  if (target === undefined || segments === undefined) return refuse(ctx, 400)
-  const found = dispatch(target.host, segments)
+  const found = resolve(ctx.req, dispatch)
+  if (found === 400) return refuse(ctx, 400)
   if (found === undefined) return empty(ctx, 404)
-  const { target: handler, bindings, rest } = found
-  await handler(ctx, { host: target.host, bindings, rest })
+  await found.target(ctx, asked(ctx.req, found, trusted))
 }
+
+type Found = NonNullable<ReturnType<Dispatcher<HttpHandler>>> & { readonly host: string }
+
+/** The handler by host and path; 400 when the request names none. */
+function resolve(request: IncomingMessage, dispatch: Dispatcher<HttpHandler>): Found | 400 | undefined {
+  const target = requestTarget(request)
+  const segments = target === undefined ? undefined : splitPath(target.path)
+  if (target === undefined || segments === undefined) return 400
+  const found = dispatch(target.host, segments)
+  return found && { ...found, host: target.host }
+}
+
+const asked = (request: IncomingMessage, { host, bindings, rest }: Found, trusted: BlockList): Asked => ({
+  host,
+  bindings,
+  rest,
+  client: clientOf(request, trusted),
+})
 
 /** An answer without a body. */
 export function empty(ctx: Context, status: number): void {
@@ -109,7 +168,11 @@ function fail(ctx: Context, error: unknown, options: HttpAppOptions): void {
 }
 
 /** The path is told without its query, which may hold a token. */
-function report(ctx: Context, error: unknown, { counters, emit }: HttpAppOptions): string {
+function report(
+  ctx: Pick<Context, 'method' | 'originalUrl'>,
+  error: unknown,
+  { counters, emit }: HttpAppOptions,
+): string {
   const id = randomUUID()
   counters.httpFailures++
   emit('http.failed', {

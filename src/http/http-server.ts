@@ -1,16 +1,36 @@
-import { createServer, type RequestListener, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
+import {
+  createServer,
+  type ServerOptions as HttpOptions,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  ServerResponse,
+  STATUS_CODES,
+} from 'node:http'
 import { createServer as createSecureServer } from 'node:https'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import type { TlsOptions } from 'node:tls'
+import type { SecureContextOptions } from 'node:tls'
 import { type Clock, systemClock } from '../observability/clock.js'
+import type { HttpApp } from './app.js'
+import { askingFor, type CertificateRules, refuseCertificates } from './client-certificate.js'
 import { headMs, maxHead, type ParserError, parserStatus, requestsPerConnection, silenceMs } from './limits.js'
 
+/** What makes an HTTPS server. */
+export interface HttpServerTls {
+  /** Of now: the files may be read again. */
+  readonly settings: SecureContextOptions
+  readonly certificates: CertificateRules
+  /** Told when they were; the function that it gives ends that. */
+  watch(changed: (settings: SecureContextOptions) => void): () => void
+}
+
 export interface HttpServerOptions {
-  /** Makes it an HTTPS server. */
-  tls?: TlsOptions
+  tls?: HttpServerTls
   /** `transport.max_connections`: further connections wait until one ends. HL-9 */
   maxConnections: number | 'infinity'
+  /** Told of requests to go on in another protocol. A connection that it takes over does not count any more. HL-9 */
+  upgrade?: HttpApp['upgrade']
   clock?: Clock
 }
 
@@ -24,12 +44,18 @@ export interface HttpServer {
 /** Connections that may wait above the limit: what the backlog of a socket would hold. */
 const maxHeld = 1_024
 
+/** Requests of each connection. node:http counts too, but says `close` without closing. */
+const served = new WeakMap<Socket, number>()
+
+/** The request is of a kind that may come as often as it likes. spec/http-listener.md §5 */
+export function doesNotCount({ socket }: IncomingMessage): void {
+  served.set(socket, (served.get(socket) ?? 1) - 1)
+}
+
 /** A node:http server around an app, with the limits of spec/http-listener.md §5. */
 export function createHttpServer(app: RequestListener, options: HttpServerOptions): HttpServer {
   const clock = options.clock ?? systemClock
   const running = new Set<ServerResponse>()
-  /** node:http counts too, but says `close` without closing. */
-  const served = new WeakMap<Socket, number>()
   let isClosing = false
 
   const listener: RequestListener = (request, response) => {
@@ -51,10 +77,8 @@ export function createHttpServer(app: RequestListener, options: HttpServerOption
     headersTimeout: headMs,
     keepAliveTimeout: headMs,
   }
-  const server =
-    options.tls === undefined
-      ? createServer(http, listener)
-      : createSecureServer({ ...http, ALPNProtocols: ['http/1.1'], handshakeTimeout: headMs, ...options.tls }, listener)
+  const { tls } = options
+  const server = tls === undefined ? createServer(http, listener) : secureServer(tls, http, listener)
   server.maxHeadersCount = 0 // node:http would drop the further ones silently; the app counts
 
   const hasRunning = (socket: Duplex) => [...running].some(response => response.socket === socket)
@@ -67,34 +91,106 @@ export function createHttpServer(app: RequestListener, options: HttpServerOption
   })
   server.on('connect', (_request, socket) => endWith(socket, 501))
 
-  holdAbove(server, options.maxConnections === 'infinity' ? Number.POSITIVE_INFINITY : options.maxConnections)
+  const limit = options.maxConnections === 'infinity' ? Number.POSITIVE_INFINITY : options.maxConnections
+  const stopCounting = holdAbove(server, limit)
   const sockets = setOf(server, 'connection')
-  const streams = options.tls === undefined ? sockets : setOf(server, 'secureConnection')
+  const streams = tls === undefined ? sockets : setOf(server, 'secureConnection')
+  if (options.upgrade !== undefined) server.on('upgrade', takeOver(options.upgrade))
+
+  function takeOver(upgrade: HttpApp['upgrade']) {
+    return (request: IncomingMessage, stream: Duplex, head: Buffer) => {
+      const socket = stream as Socket // node:http serves nothing but sockets here
+      const connection = connectionUnder(socket, sockets)
+      // An answer before it is not out yet.
+      if (isClosing || connection === undefined || hasRunning(socket)) {
+        socket.destroy()
+      } else if (upgrade({ request, stream: socket, connection, head })) {
+        streams.delete(socket)
+        sockets.delete(connection)
+        stopCounting(connection)
+      } else {
+        serveLast(request, socket, listener)
+      }
+    }
+  }
 
   return {
     server,
     async close(graceMs) {
       isClosing = true
-      const closed = new Promise<void>(resolve => void server.close(() => resolve()))
+      server.close()
       for (const response of running) if (!response.headersSent) response.setHeader('connection', 'close')
       for (const stream of streams) if (!hasRunning(stream)) stream.destroy()
       const cancel = clock.after(graceMs, () => {
         for (const socket of sockets) socket.destroy()
       })
-      await closed
+      // Not all: what was taken over is somebody else's, and goes on.
+      await sockets.isEmpty()
       cancel()
     },
   }
 }
 
-/** The sockets of `event` that are not closed yet. */
-function setOf(server: Server, event: 'connection' | 'secureConnection'): Set<Socket> {
-  const sockets = new Set<Socket>()
+function secureServer(tls: HttpServerTls, http: HttpOptions, listener: RequestListener): Server {
+  const asking = askingFor(tls.certificates)
+  const server = createSecureServer(
+    { ...http, ...tls.settings, ...asking, ALPNProtocols: ['http/1.1'], handshakeTimeout: headMs },
+    listener,
+  )
+  refuseCertificates(server, tls.certificates)
+  const unwatch = tls.watch(settings => server.setSecureContext(settings))
+  server.once('close', unwatch)
+  return server
+}
+
+/** Sockets that are not closed yet. */
+class LivingSockets extends Set<Socket> {
+  private emptied: (() => void) | undefined
+
+  override delete(socket: Socket): boolean {
+    const wasThere = super.delete(socket)
+    if (this.size === 0) this.emptied?.()
+    return wasThere
+  }
+
+  async isEmpty(): Promise<void> {
+    if (this.size === 0) return
+    await new Promise<void>(resolve => {
+      this.emptied = resolve
+    })
+  }
+}
+
+/** The sockets of `event`. */
+function setOf(server: Server, event: 'connection' | 'secureConnection'): LivingSockets {
+  const sockets = new LivingSockets()
   server.on(event, (socket: Socket) => {
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
   })
   return sockets
+}
+
+/** The TCP connection that a TLS socket came over, told by its addresses: node:tls says nothing of it. */
+function connectionUnder(stream: Socket, sockets: ReadonlySet<Socket>): Socket | undefined {
+  if (sockets.has(stream)) return stream
+  return [...sockets].find(
+    ({ remoteAddress, remotePort }) =>
+      remotePort !== undefined && remotePort === stream.remotePort && remoteAddress === stream.remoteAddress,
+  )
+}
+
+/** Answers a request to upgrade as if it had not asked; node:http has let go of its connection, which ends with the answer. */
+function serveLast(request: IncomingMessage, socket: Socket, listener: RequestListener): void {
+  socket.on('error', () => undefined) // 'close' follows
+  const response = new ServerResponse(request)
+  response.shouldKeepAlive = false
+  response.assignSocket(socket)
+  response.once('finish', () => {
+    response.detachSocket(socket)
+    socket.end(() => socket.destroy())
+  })
+  listener(request, response)
 }
 
 /** An answer to what could not be read as a request; the connection ends. */
@@ -105,26 +201,28 @@ function endWith(socket: Duplex, status: number): void {
 }
 
 /**
- * Lets `limit` connections in; further ones wait, unread, until one ends. node:net cannot stop accepting, and its own
- * `maxConnections` drops what comes on top.
+ * Lets `limit` connections in; further ones wait, unread, until one ends or does not count any more, which the function that
+ * it gives is told of. node:net cannot stop accepting, and its own `maxConnections` drops what comes on top.
  */
-function holdAbove(server: Server, limit: number): void {
+function holdAbove(server: Server, limit: number): (socket: Socket) => void {
   const held = new Set<Socket>()
+  const active = new Set<Socket>()
   const accept = server.listeners('connection')
   server.removeAllListeners('connection')
-  let active = 0
 
   function admit(socket: Socket): void {
-    active++
-    socket.once('close', () => {
-      active--
-      const next = held.values().next()
-      if (next.done === true) return
-      held.delete(next.value)
-      admit(next.value)
-    })
+    active.add(socket)
+    socket.once('close', () => leave(socket))
     for (const listener of accept) listener.call(server, socket)
     socket.resume()
+  }
+
+  function leave(socket: Socket): void {
+    if (!active.delete(socket)) return
+    const next = held.values().next()
+    if (next.done === true) return
+    held.delete(next.value)
+    admit(next.value)
   }
 
   function hold(socket: Socket): void {
@@ -135,8 +233,9 @@ function holdAbove(server: Server, limit: number): void {
   }
 
   server.on('connection', (socket: Socket) => {
-    if (active < limit) admit(socket)
+    if (active.size < limit) admit(socket)
     else if (held.size < maxHeld) hold(socket)
     else socket.destroy()
   })
+  return leave
 }

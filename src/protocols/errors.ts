@@ -35,6 +35,8 @@ export class StreamError extends Error {
   constructor(
     readonly condition: StreamCondition,
     readonly text?: string,
+    /** A condition of the application, as XML, beside the general one. RFC 6120 §4.9.4 */
+    readonly specific?: string,
   ) {
     super(text === undefined ? condition : `${condition}: ${text}`)
   }

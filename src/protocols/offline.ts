@@ -28,6 +28,8 @@ function isTransient(child: Element): boolean {
 /** The message as it is stored: stamped with when it came. XEP-0203 */
 export function stamped(message: Stanza, host: string, at: number): Element {
   const element = clone(message.element)
+  // We said so ourselves when it was first sent. XEP-0198 §4
+  if (element.getChildren('delay', NS.delay).some(({ attrs }) => attrs.from === host)) return element
   element.c('delay', { xmlns: NS.delay, from: host, stamp: new Date(at).toISOString() }).t('Offline storage')
   return element
 }

@@ -1,7 +1,7 @@
 import type { X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { SecureContext } from 'node:tls'
-import { TLSSocket } from 'node:tls'
+import { connect as connectTls, TLSSocket } from 'node:tls'
 import type { Stanza } from '../protocols/stanza/stanza.js'
 import { type Framing, tcpFraming } from '../protocols/stream/framing.js'
 import { sends } from '../tls/channel-binding.js'
@@ -84,11 +84,15 @@ export class TcpTransport implements Transport, CompressionOwner {
   constructor(
     private socket: Socket,
     readonly peer: Peer,
-    private readonly owner: TransportOwner,
+    private owner: TransportOwner,
     private readonly context: TransportContext,
   ) {
     hold(socket, this)
     socket.resume()
+  }
+
+  handTo(owner: TransportOwner): void {
+    this.owner = owner
   }
 
   get isCompressed(): boolean {
@@ -153,6 +157,33 @@ export class TcpTransport implements Transport, CompressionOwner {
       refused: problem => {
         this.cause = `certificate refused: ${problem}`
       },
+    })
+  }
+
+  /** Runs the client's side of a handshake; what the server's certificate is worth is for the owner to see. */
+  secureOut(
+    secureContext: SecureContext,
+    options: { servername: string | undefined; alpn: string; onSecured(socket: TLSSocket): void },
+  ): void {
+    const raw = this.socket
+    const { servername, alpn } = options
+    this.isSecuring = true
+    release(raw)
+    while (raw.read() !== null);
+    raw.on('error', () => raw.destroy())
+    const secured = connectTls({
+      socket: raw,
+      secureContext,
+      rejectUnauthorized: false,
+      ALPNProtocols: [alpn],
+      ...(servername !== undefined && { servername }),
+    })
+    this.socket = secured
+    hold(secured, this)
+    secured.once('secureConnect', () => {
+      this.isSecuring = false
+      this.isEncrypted = true
+      options.onSecured(secured)
     })
   }
 

@@ -42,6 +42,8 @@ export interface Transport {
   readonly clientCertificate: X509Certificate | undefined
   readonly bytesIn: number
   readonly bytesOut: number
+  /** From now on another owner is told. */
+  handTo(owner: TransportOwner): void
   send(xml: string): void
   sendStanza(stanza: Stanza): void
   flush(): void

@@ -175,6 +175,33 @@ describe('the app', () => {
     expect(app.counters.httpFailures).toBe(failures + 1)
   })
 
+  it('HR-5: a handler that fails at an upgrade loses its connection and nothing else', async () => {
+    const failing: HttpHandler = ctx => empty(ctx, 200)
+    failing.upgrade = () => {
+      throw new Error('a bug')
+    }
+    const own = await testApp([{ host: '_', path: '/up', target: failing }])
+    const listening = await serveApp(own.app, { upgrade: own.upgrade })
+    const client = new RawClient(listening.port)
+    client.socket.write('GET /up?token=secret HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n')
+    await client.closed
+    expect(client.text).toBe('')
+    expect(own.told).toMatchObject([{ name: 'http.failed', fields: { method: 'GET', path: '/up', error: 'a bug' } }])
+    expect((await exchange(listening.port, 'GET /up HTTP/1.1\r\nHost: x\r\n\r\n')).status).toBe(200)
+    await listening.close(0)
+  })
+
+  it('an upgrade that no handler takes is answered like any request, and its connection closes', async () => {
+    const listening = await serveApp(app.app, { upgrade: app.upgrade })
+    const client = new RawClient(listening.port)
+    client.socket.write('GET /any/x HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n')
+    const reply = await client.reply()
+    expect(reply).toMatchObject({ status: 200, headers: { connection: 'close' } })
+    expect(JSON.parse(reply.body)).toMatchObject({ rest: ['x'] })
+    await client.closed
+    await listening.close(0)
+  })
+
   it('cuts an answer whose handler fails in the middle', async () => {
     const client = new RawClient(server.port)
     client.socket.write('GET /half HTTP/1.1\r\nHost: x\r\n\r\n')

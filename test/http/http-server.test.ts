@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import { request as secureRequest } from 'node:https'
-import { connect as connectTls } from 'node:tls'
+import { connect as connectTls, type SecureContextOptions } from 'node:tls'
 import forge from 'node-forge'
 import { describe, expect, it } from 'vitest'
 import type { Clock } from '../../src/observability/clock.js'
@@ -27,6 +27,13 @@ function holdingApp() {
     },
   }
 }
+
+/** Settings that nobody reads again. */
+const served = (settings: SecureContextOptions) => ({
+  settings,
+  certificates: { verify_peer: false },
+  watch: () => () => undefined,
+})
 
 const get = 'GET / HTTP/1.1\r\nHost: x\r\n\r\n'
 
@@ -192,7 +199,10 @@ describe('TLS', () => {
   }
 
   it('serves https, offers http/1.1 alone, and holds connections above the limit', async () => {
-    const server = await serveApp((_request, response) => void response.end('secure'), { tls, maxConnections: 1 })
+    const server = await serveApp((_request, response) => void response.end('secure'), {
+      tls: served(tls),
+      maxConnections: 1,
+    })
     const options = { rejectUnauthorized: false, ciphers: tls.ciphers }
     const first = connectTls({ port: server.port, host: '127.0.0.1', ALPNProtocols: ['h2', 'http/1.1'], ...options })
     await once(first, 'secureConnect')
@@ -209,7 +219,7 @@ describe('TLS', () => {
   })
 
   it('HT-1: plain HTTP sent to it fails', async () => {
-    const server = await serveApp((_request, response) => void response.end('secure'), { tls })
+    const server = await serveApp((_request, response) => void response.end('secure'), { tls: served(tls) })
     const client = ask(server.port)
     await client.closed
     expect(client.text).not.toContain('secure')
@@ -218,7 +228,7 @@ describe('TLS', () => {
 
   it('closes while a handshake is not over', async () => {
     const { clock, actions } = heldClock()
-    const server = await serveApp((_request, response) => void response.end('secure'), { tls, clock })
+    const server = await serveApp((_request, response) => void response.end('secure'), { tls: served(tls), clock })
     const client = new RawClient(server.port)
     await once(client.socket, 'ready')
     const arrived = once(server.server, 'connection')

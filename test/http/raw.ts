@@ -1,6 +1,6 @@
 import { createServer, type RequestListener } from 'node:http'
-import { type AddressInfo, connect, type Socket } from 'node:net'
-import { createHttpApp, type HttpHandler } from '../../src/http/app.js'
+import { type AddressInfo, BlockList, connect, type Socket } from 'node:net'
+import { createHttpApp, type HttpApp, type HttpHandler } from '../../src/http/app.js'
 import { createHttpServer, type HttpServerOptions } from '../../src/http/http-server.js'
 import type { Route } from '../../src/http/pattern.js'
 import { createCounters } from '../../src/observability/counters.js'
@@ -10,18 +10,24 @@ import { createEvents, type EventRecord } from '../../src/observability/events.j
 export async function testApp(
   routes: readonly Route<HttpHandler>[],
   options: { compress?: boolean } = {},
-): Promise<{ app: RequestListener; told: EventRecord[]; counters: ReturnType<typeof createCounters> }> {
+): Promise<{
+  app: RequestListener
+  upgrade: HttpApp['upgrade']
+  told: EventRecord[]
+  counters: ReturnType<typeof createCounters>
+}> {
   const told: EventRecord[] = []
   const counters = createCounters()
   const { emit } = createEvents({ level: 'all', sinks: [record => void told.push(record)] })
-  const app = await createHttpApp({
+  const { serve, upgrade } = await createHttpApp({
     routes,
     serverName: 'Classified',
     compress: options.compress ?? false,
+    trustedProxies: new BlockList(),
     counters,
     emit,
   })
-  return { app, told, counters }
+  return { app: serve, upgrade, told, counters }
 }
 
 /** Serves an app on a free port of 127.0.0.1. */

@@ -1,7 +1,16 @@
 import { afterEach, beforeAll, describe, expect, it, type TestContext } from 'vitest'
 import { type Client, connect, dropClients } from '../support/client.js'
 import { type Account, domain, type Meerkat, register } from '../support/meerkat.js'
-import { type Encryption, goSendXmpp, type Peer, type Program, slixmpp, startMeerkat, xmppClient } from './support.js'
+import {
+  type Encryption,
+  goSendXmpp,
+  type Peer,
+  type Program,
+  slixmpp,
+  slixmppResuming,
+  startMeerkat,
+  xmppClient,
+} from './support.js'
 
 const bodies = [
   'Wherefore art thou?',
@@ -58,6 +67,27 @@ describe('two programs', () => {
     for (const body of bodies) await other.send(`${romeo.user}@${domain}`, body)
     for (const body of bodies) await one.receives(body)
   })
+})
+
+describe('stream management', () => {
+  it.for(encryptions)(
+    'lets slixmpp cut its socket and go on with its session over TLS (%s): nothing is lost, nobody notices',
+    async (encryption, { skip }) => {
+      need(slixmppResuming, skip)
+      const { romeo, juliet } = await contacts()
+      const peer = logIn(slixmppResuming, romeo, encryption)
+      await Promise.race([isOnline(juliet, romeo), peer.ended])
+      await peer.send(juliet.bareJid, 'here')
+      const { from } = (await juliet.receives('<message><body>here</body></message>')).attrs
+      for (let i = 0; i < 3; i++) {
+        await peer.send(juliet.bareJid, 'cut yourself')
+        await juliet.send(`<message to="${from}" type="chat"><body>away ${i}</body></message>`)
+        await juliet.receives(`<message from="${from}"><body>resumed</body></message>`)
+        await peer.receives(`away ${i}`)
+      }
+      await juliet.receivesNothing(`<presence type="unavailable" from="${from}"/>`)
+    },
+  )
 })
 
 describe('the command', () => {

@@ -62,6 +62,12 @@ export const slixmpp: Program = {
   logIn: login => talker(login, python, [join(import.meta.dirname, 'peers/slixmpp_client.py')], {}),
 }
 
+/** With stream management, and a socket that it cuts itself. XEP-0198 */
+export const slixmppResuming: Program = {
+  ...slixmpp,
+  logIn: login => talker(login, python, [join(import.meta.dirname, 'peers/slixmpp_resume.py')], {}),
+}
+
 export const goSendXmpp: Program = {
   name: 'go-sendxmpp',
   missing: () => absent('/usr/bin/go-sendxmpp', 'scripts/install-peers.sh'),

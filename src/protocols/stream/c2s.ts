@@ -8,6 +8,7 @@ import { Jid } from '../jid.js'
 import { NS } from '../namespaces.js'
 import { decodeBase64, type SaslExchange, type SaslStep } from '../sasl/mechanism.js'
 import type { FeatureContext } from './features.js'
+import { failed, readManagement } from './management.js'
 
 /** Failed logins on one stream before it is closed. spec/listeners.md §3.1.3 */
 const LOGIN_ATTEMPTS = 5
@@ -25,6 +26,8 @@ export interface Environment {
   readonly offersCompression: boolean
   readonly hidesServiceName: boolean
   serves(host: string): boolean
+  /** Whether streams of the host may be managed. XEP-0198 */
+  managesStreams(host: string): boolean
 }
 
 /** What a client's stream header says; `ns` is that of its root element. */
@@ -78,7 +81,9 @@ export type Effect =
   | { type: 'open'; from: string; hasVersion: boolean }
   /** Write `<stream:features/>` for this point of the negotiation. */
   | { type: 'offer'; host: string; features: Pick<FeatureContext, 'startTls' | 'hasCompression' | 'isAuthenticated'> }
+  /** What says its namespace itself. */
   | { type: 'send'; xml: string }
+  | { type: 'reply'; iq: Element }
   /** Throw away everything read so far: the client opens a new stream. */
   | { type: 'restart' }
   /** Begin the TLS handshake; nothing read in clear counts any more. RFC 6120 §5.3.3 */
@@ -96,6 +101,8 @@ export type Effect =
   | { type: 'remember'; lang: string }
   /** Open a session. An undefined resource asks for one of the server's making. */
   | { type: 'bind'; host: string; account: string; resource: string | undefined; id: string | undefined }
+  /** Go on with the session of the account that has this id, or say why not. XEP-0198 §5 */
+  | { type: 'resume'; host: string; account: string; previd: string; h: number }
   /** Write the error if there is one, the trailer unless `isSilent`, and close. */
   | { type: 'close'; error?: StreamError; isSilent?: boolean }
 
@@ -179,7 +186,7 @@ function negotiating(state: In<'negotiating'>, event: Event, environment: Enviro
   if (environment.offersCompression && element.is('compress', NS.compress)) {
     return { state, effects: [compressionFailed('setup-failed')] }
   }
-  return unauthenticated(state, state.host, element)
+  return unauthenticated(state, state.host, element, environment)
 }
 
 function startTls(state: In<'negotiating'>, environment: Environment): Step {
@@ -237,7 +244,7 @@ function authenticating(state: In<'authenticating'>, event: Event, environment: 
         return saslStep(state, state.exchange.respond(response === 'none' ? Buffer.alloc(0) : response), environment)
       }
       if (element.is('abort', NS.sasl)) return saslFailed(state, 'aborted')
-      return unauthenticated(negotiatingAgain, state.host, element)
+      return unauthenticated(negotiatingAgain, state.host, element, environment)
     }
     case 'checked':
       // An answer that comes after the client gave the exchange up is nobody's.
@@ -285,9 +292,9 @@ function binding(state: In<'binding'>, event: Event, environment: Environment): 
   switch (event.type) {
     case 'received':
       if (event.element.is('compress', NS.compress)) return compress(state, event.element, environment)
-      return bind(state, event.element)
+      return bind(state, event.element, environment)
     case 'bindRefused':
-      return { state, effects: [{ type: 'send', xml: iqError(event.id, event.condition, state.host) }] }
+      return { state, effects: [{ type: 'reply', iq: iqError(event.id, event.condition, state.host) }] }
     default:
       return fail(state, new StreamError('policy-violation'), environment)
   }
@@ -305,13 +312,13 @@ function compress(state: In<'binding'>, element: Element, environment: Environme
   }
 }
 
-function bind(state: In<'binding'>, element: Element): Step {
+function bind(state: In<'binding'>, element: Element, environment: Environment): Step {
   const request = isIq(element) && element.attrs.type === 'set' ? element.getChild('bind', NS.bind) : undefined
-  if (request === undefined) return unauthenticated(state, state.host, element)
+  if (request === undefined) return unauthenticated(state, state.host, element, environment)
   const wanted = request.getChildText('resource', NS.bind) ?? ''
   const id: string | undefined = element.attrs.id
   if (wanted !== '' && Jid.of(state.account, state.host, wanted) === undefined) {
-    return { state, effects: [{ type: 'send', xml: iqError(id, 'bad-request', state.host) }] }
+    return { state, effects: [{ type: 'reply', iq: iqError(id, 'bad-request', state.host) }] }
   }
   const resource = wanted === '' ? undefined : wanted
   return { state, effects: [{ type: 'bind', host: state.host, account: state.account, resource, id }] }
@@ -397,9 +404,17 @@ function isIq(element: Element): boolean {
 }
 
 /** IQs are offered to registration; everything else before login is dropped. spec/listeners.md §3.1.3 */
-function unauthenticated(state: State, host: string, element: Element): Step {
+function unauthenticated(state: State, host: string, element: Element, environment: Environment): Step {
   if (isIq(element)) return { state, effects: [{ type: 'offerIq', host, element }] }
-  return stay(state)
+  const said = environment.managesStreams(host) ? readManagement(element) : undefined
+  if (said === undefined) return stay(state)
+  if (said.type === 'broken') return fail(state, said.error, environment)
+  if (said.type === 'resume' && state.phase === 'binding') {
+    const { previd, h } = said
+    return { state, effects: [{ type: 'resume', host, account: state.account, previd, h }] }
+  }
+  // spec/listeners.md §3.1.3: too early
+  return { state, effects: [{ type: 'send', xml: failed('unexpected-request') }] }
 }
 
 function saslFailed(
@@ -434,8 +449,8 @@ function sasl(name: 'challenge' | 'success', data: Buffer | undefined): string {
 }
 
 /** The payload is not echoed, there is no `to`. spec/listeners.md §3.1.3 */
-export function iqError(id: string | undefined, condition: StanzaCondition, from: string): string {
-  return new Element('iq', { type: 'error', id, from }).cnode(new StanzaError(condition).toElement()).up().toString()
+export function iqError(id: string | undefined, condition: StanzaCondition, from: string): Element {
+  return new Element('iq', { type: 'error', id, from }).cnode(new StanzaError(condition).toElement()).up()
 }
 
 /** No text is no response at all, which is not an empty one. RFC 6120 §6.4.2 */

@@ -25,6 +25,20 @@ const nothing: Buffer = Buffer.alloc(0)
 
 export type Item = Header | Frame | StreamEnd
 
+/** Turns what a peer sends into the items of its stream. */
+export interface ItemReader {
+  /** May be replaced at any time. */
+  limits: Limits
+  /** True when what `next` threw is not answered: the connection closes without a word. */
+  readonly refusesSilently: boolean
+  /** Takes the next bytes, all of a message where there are messages; `next` must have answered undefined before. */
+  feed(bytes: Buffer): void
+  /** The next item, or undefined when more bytes are needed. Throws StreamError. */
+  next(): Item | undefined
+  /** Expects a new stream and forgets what was fed. */
+  reset(): void
+}
+
 /** An item that goes on behind the chunk. */
 class Partial extends Unfinished {
   /** Its bytes so far, `length` of them; no more room than the limit. */
@@ -46,8 +60,7 @@ const smallestRoom = 256
 const noContext = new StreamContext('', '', [])
 const scanner = new Scanner()
 
-export class Framer {
-  /** May be replaced at any time. */
+export class Framer implements ItemReader {
   limits: Limits
   /** Bytes of white space between elements so far (keep-alives). */
   whitespace = 0
@@ -59,6 +72,10 @@ export class Framer {
 
   constructor(limits: Limits) {
     this.limits = limits
+  }
+
+  get refusesSilently(): boolean {
+    return false
   }
 
   /** True when nothing is begun and nothing waits to be read. */

@@ -1,12 +1,15 @@
 // Logs in with @xmpp/client and talks by lines of JSON, as README.md says.
 import { createInterface } from 'node:readline'
 import { client, xml } from '@xmpp/client'
+import { WebSocket } from 'ws'
 
-const { user, password, domain, port, tls } = JSON.parse(process.argv[2])
+const { user, password, domain, port, tls, service } = JSON.parse(process.argv[2])
+// Node has one of its own from version 22 on.
+globalThis.WebSocket ??= WebSocket
 const tell = event => process.stdout.write(`${JSON.stringify(event)}\n`)
 
 const xmpp = client({
-  service: `${tls === 'direct' ? 'xmpps' : 'xmpp'}://${domain}:${port}`,
+  service: service ?? `${tls === 'direct' ? 'xmpps' : 'xmpp'}://${domain}:${port}`,
   domain,
   username: user,
   password,
