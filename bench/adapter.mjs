@@ -1,5 +1,5 @@
 // Runs Meerkat for the side-by-side benchmark (bench/README.md). What a server has to do there is in the harness's own README; the
-// helpers come with `ctx`, so this file imports nothing from it. BENCH_NODE_FLAGS adds flags for Node, such as --cpu-prof.
+// helpers come with `ctx`, so this file imports nothing from it. BENCH_NODE_FLAGS adds flags for Node, such as --cpu-prof; BENCH_LISTENER adds lines to the listener.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -13,7 +13,7 @@ export const version = () =>
 const asShipped = ['--max-semi-space-size=4']
 
 export const provision = 'own'
-export const caps = { component: false, muc: false, ws: false, bosh: false, storage: ['plain', 'scram'] }
+export const caps = { component: true, muc: false, ws: '/ws-xmpp', bosh: '/http-bind', storage: ['plain', 'scram'] }
 
 export async function start(ctx) {
   const { dir, ports, cert, helpers } = ctx
@@ -29,6 +29,8 @@ export async function start(ctx) {
     },
   )
   await helpers.waitPort(ports.c2s, ctx.child)
+  await helpers.waitPort(ports.component, ctx.child)
+  await helpers.waitPort(ports.http, ctx.child)
   return ctx
 }
 
@@ -59,7 +61,7 @@ export const stop = ctx => ctx.helpers.stopChild(ctx.child)
 // What the harness asks of every server: errors only in the log, roster, offline messages, disco, ping and registration on, stream
 // management, carbons and archive off, no rate limits, 4096 iterations of SCRAM-SHA-1. The rest is as shipped. Beside a stored password
 // the keys of SCRAM are not asked for, and making 10 000 well takes a minute and a half.
-const configuration = ({ domain, ports, storage }) => `
+const configuration = ({ domain, ports, storage, component }) => `
 [general]
   loglevel = "error"
   hosts = ["${domain}"]
@@ -78,6 +80,7 @@ ${storage === 'scram' ? '  password.hash = ["sha"]' : ''}
 [modules.mod_disco]
 [modules.mod_ping]
 [modules.mod_register]
+[modules.mod_bosh]
 
 [[listen.c2s]]
   port = ${ports.c2s}
@@ -85,4 +88,23 @@ ${storage === 'scram' ? '  password.hash = ["sha"]' : ''}
   backlog = 1024
   tls.mode = "starttls"
   tls.certfile = "cert-and-key.pem"
+${process.env.BENCH_LISTENER ?? ''}
+
+[[listen.http]]
+  port = ${ports.http}
+  ip_address = "127.0.0.1"
+  transport.max_connections = "infinity"
+
+  [[listen.http.handlers.mod_bosh]]
+    host = "_"
+    path = "/http-bind"
+
+  [[listen.http.handlers.mod_websockets]]
+    host = "_"
+    path = "/ws-xmpp"
+
+[[listen.service]]
+  port = ${ports.component}
+  ip_address = "127.0.0.1"
+  password = "${component.secret}"
 `

@@ -8,6 +8,7 @@ packages=(
   openssl          # keys and certificates in tests and benchmark
   python3-slixmpp  # interop: a client in Python, run by /usr/bin/python3
   go-sendxmpp      # interop: a client in Go
+  biboumi          # interop: a gateway to IRC, which connects as a component
   haproxy          # interop: a balancer that sends PROXY headers
   sslscan          # interop: says what a TLS server negotiates
   profanity        # a client for the terminal, tried by hand (CONTRIBUTING.md)
@@ -15,9 +16,10 @@ packages=(
   prosody          # the benchmark's first peer; interop clients are debugged against it
   ejabberd         # the benchmark's second peer
   lua-event        # Prosody's event back-ends
+  postgresql       # interop: the store's second implementation; the tests make clusters of their own
 )
 # Their services run as these users; the servers that tests and benchmark start themselves do not.
-service_users=(prosody ejabberd epmd haproxy)
+service_users=(prosody ejabberd epmd haproxy _biboumi)
 
 if [ "${1-}" = --list ]; then
   printf '%s\n' "${packages[@]}"
@@ -73,6 +75,11 @@ export DEBIAN_FRONTEND=noninteractive
 before=$(services)
 apt=(apt-get -q -y -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0)
 "${apt[@]}" update </dev/null
+if [[ " ${wanted[*]} " == *" postgresql "* ]]; then
+  # Its installation makes a cluster, which would start with the machine, unless this says otherwise.
+  "${apt[@]}" install --no-install-recommends postgresql-common </dev/null
+  sed -i 's/^#\?create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf
+fi
 "${apt[@]}" install --no-install-recommends "${wanted[@]}" </dev/null
 
 mapfile -t wanted < <(missing)

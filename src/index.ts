@@ -14,7 +14,7 @@ export type { Clock } from './observability/clock.js'
 export { createEvents, type Events } from './observability/events.js'
 export { StartupError } from './observability/startup-error.js'
 export type { ServerStatus } from './observability/status.js'
-export type { Address, Server, ServerOptions } from './server.js'
+export type { Address, Component, ComponentHandler, Server, ServerOptions } from './server.js'
 
 /** A file in the configuration's language, or what such a file says, as an object. */
 export type ConfigSource = { readonly configFile: string } | Readonly<Record<string, unknown>>

@@ -23,6 +23,8 @@ import { type Authenticator, createAuthenticator, serverSecret } from './auth/au
 import { authHttpPool } from './auth/http-pool.js'
 import type { Address, Base, ServerOptions, Undo } from './composition/base.js'
 import { startListeners } from './composition/listeners.js'
+import { type Component, type ComponentHandler, localComponents } from './composition/local-components.js'
+import { type Federation, startFederation } from './composition/s2s.js'
 import { configFor } from './config/for-host.js'
 import type { Config } from './config/root.js'
 import { type ControlRequest, type ControlServer, serveControl } from './control/socket.js'
@@ -43,9 +45,12 @@ import { SessionRegistry } from './sessions/registry.js'
 import { Rosters } from './sessions/rosters.js'
 import type { Session } from './sessions/session.js'
 import { lockDataDir } from './storage/data-dir.js'
-import { openSqliteStore, type SqliteStore } from './storage/sqlite/index.js'
+import { openStore } from './storage/open.js'
+import { openSqliteStore } from './storage/sqlite/index.js'
+import type { RestartableStore, StoreUnavailable } from './storage/store.js'
 
 export type { Address, ServerOptions } from './composition/base.js'
+export type { Component, ComponentHandler } from './composition/local-components.js'
 
 export interface Server {
   readonly addresses: readonly Address[]
@@ -53,6 +58,11 @@ export interface Server {
   route(xml: string): void
   /** Shows every stanza that a client sends, as XML; the returned function ends that. */
   onStanza(handler: (xml: string) => void): () => void
+  /**
+   * Serves a domain from inside this process, beside the components that connect (XEP-0114). Throws when the name is no domain, or
+   * when something else serves it.
+   */
+  component(domain: string, handler: ComponentHandler): Component
   /** The actor tree from `path` (`/root/listeners`; root by default) down. */
   tree(path?: string, options?: InspectOptions): ActorInfo | undefined
   status(): ServerStatus
@@ -71,7 +81,7 @@ export type Fault = (path: string, error: Error) => boolean
 /** What `startServer` hands to tests besides the server. */
 export interface Internals {
   readonly runtime: Runtime
-  readonly store: SqliteStore
+  readonly store: RestartableStore
   readonly authenticator: Authenticator
   readonly sessions: SessionRegistry
 }
@@ -115,8 +125,14 @@ async function start(config: Config, options: ServerOptions, later: Undo, undoAl
   const sessions = new SessionRegistry()
   const authenticator = await startAuthentication(base, store, sessions)
   const rules = accessRules(config)
-  const routing = startRouting(base, rules, store, sessions, authenticator)
+  let federation: Federation | undefined
+  const routing = startRouting(base, rules, store, sessions, authenticator, stanza => {
+    federation?.send(stanza)
+    return federation !== undefined
+  })
   const running = startAllModules(base, rules, store, routing, authenticator)
+  federation = await startFederation(base, rules, routing)
+  const component = localComponents(base, routing)
   const addresses: Address[] = []
   const status = (): ServerStatus => ({
     version: software.version,
@@ -132,7 +148,7 @@ async function start(config: Config, options: ServerOptions, later: Undo, undoAl
     counters,
   })
   const health = () => (state === 'running' ? (store.isOpen ? 'ok' : 'storage') : state)
-  addresses.push(...(await startListeners(base, rules, routing, running, authenticator, health)))
+  addresses.push(...(await startListeners(base, rules, routing, running, authenticator, federation, health)))
   await startControl(base, routing, authenticator, status)
   state = 'running'
   emit('server.ready', { ms: Math.round(clock.now() - startedAt) })
@@ -169,6 +185,7 @@ async function start(config: Config, options: ServerOptions, later: Undo, undoAl
         for (const end of ends) end()
       }
     },
+    component,
     reloadCertificates() {
       reloaded = reloaded.then(async () => {
         for (const reload of reloads) await reload()
@@ -184,15 +201,16 @@ async function start(config: Config, options: ServerOptions, later: Undo, undoAl
 // ---- the steps
 
 /** The data folder, the store, and the actor that owns it. */
-async function startStorage({ config, options, clock, emit, runtime, later }: Base): Promise<SqliteStore> {
-  let file = ':memory:'
-  if (options.inMemory !== true) {
+async function startStorage({ config, options, clock, emit, runtime, later }: Base): Promise<RestartableStore> {
+  let owner: StorageActor | undefined
+  const onFailure = (error: StoreUnavailable) => owner?.tell({ type: 'lost', error })
+  const open = () => {
+    if (options.inMemory === true) return openSqliteStore({ file: ':memory:', onFailure })
     const folder = lockDataDir(config.general.data_dir)
     later(() => folder.release())
-    file = folder.database
+    return openStore(config.outgoing_pools, folder.database, onFailure)
   }
-  let owner: StorageActor | undefined
-  const store = await openSqliteStore({ file, onFailure: error => owner?.tell({ type: 'lost', error }) })
+  const store = await open()
   // Behind everything that may still have something to store, before the folder is anybody else's.
   later(() => store.close())
   const branch = startBranch(runtime, 'storage')
@@ -209,7 +227,7 @@ async function startStorage({ config, options, clock, emit, runtime, later }: Ba
 
 async function startAuthentication(
   { config, clock, emit, later }: Base,
-  store: SqliteStore,
+  store: RestartableStore,
   sessions: SessionRegistry,
 ): Promise<Authenticator> {
   const authenticator = createAuthenticator({
@@ -229,9 +247,10 @@ async function startAuthentication(
 function startRouting(
   base: Base,
   rules: AccessRules,
-  store: SqliteStore,
+  store: RestartableStore,
   sessions: SessionRegistry,
   accounts: Authenticator,
+  remote: (stanza: Stanza) => boolean,
 ): Routing {
   const { config, onBug } = base
   const routing = createRouting({
@@ -240,6 +259,7 @@ function startRouting(
     rosters: new Rosters(store.rosters),
     accounts,
     onBug,
+    remote,
     maxSessions: account => limitOf(rules.value('max_user_sessions', account, account.domain), 100),
     onReplaced: session => watchReplaced(base, session),
   })
@@ -288,7 +308,7 @@ function watchReplaced({ config, clock, emit, runtime }: Base, session: Session)
 function startAllModules(
   base: Base,
   rules: AccessRules,
-  store: SqliteStore,
+  store: RestartableStore,
   routing: Routing,
   authenticator: Authenticator,
 ): RunningModules {

@@ -12,14 +12,25 @@ const COMMON_NAME = '2.5.4.3'
 const SUBJECT_ALT_NAME = '2.5.29.17'
 /** id-on-xmppAddr. RFC 6120 §13.7.1.4 */
 const XMPP_ADDRESS = '1.3.6.1.5.5.7.8.5'
+/** id-on-dnsSRV. RFC 4985 §2 */
+const SERVICE_NAME = '1.3.6.1.5.5.7.8.7'
 
 /** Nothing is known of a certificate that cannot be read. */
 export function certificateIdentity(certificate: X509Certificate): CertificateIdentity {
   try {
     const [tbs] = parts(decoded(certificate.raw.toString('latin1')))
-    return { addresses: addressesOf(tbs), commonName: commonNameOf(tbs) }
+    return { addresses: otherNames(tbs, XMPP_ADDRESS), commonName: commonNameOf(tbs) }
   } catch {
     return { addresses: [], commonName: undefined } // forge throws plain errors
+  }
+}
+
+/** The SRVNames in a certificate, such as `_xmpp-server.example.org`; none when it cannot be read. RFC 4985 */
+export function serviceNames(certificate: X509Certificate): string[] {
+  try {
+    return otherNames(parts(decoded(certificate.raw.toString('latin1')))[0], SERVICE_NAME)
+  } catch {
+    return [] // forge throws plain errors
   }
 }
 
@@ -37,17 +48,17 @@ function commonNameOf(tbs: Asn1 | undefined): string | undefined {
 }
 
 // Extension ::= SEQUENCE { extnID, critical OPTIONAL, extnValue OCTET STRING }
-function addressesOf(tbs: Asn1 | undefined): string[] {
+function otherNames(tbs: Asn1 | undefined, wanted: string): string[] {
   const wrapped = parts(tbs).find(field => isTagged(field, 3))
   const extensions = parts(parts(wrapped)[0]).map(parts)
   const names = extensions.find(([id]) => oidOf(id) === SUBJECT_ALT_NAME)?.at(-1)
   if (typeof names?.value !== 'string') return []
   // GeneralName: otherName [0] SEQUENCE { type-id, [0] value }
   const others = parts(decoded(names.value)).filter(name => isTagged(name, 0))
-  return others.flatMap(name => {
-    const [type, value] = parts(name)
-    const address = oidOf(type) === XMPP_ADDRESS ? textOf(parts(value)[0]) : undefined
-    return address === undefined ? [] : [address]
+  return others.flatMap(other => {
+    const [type, value] = parts(other)
+    const name = oidOf(type) === wanted ? textOf(parts(value)[0]) : undefined
+    return name === undefined ? [] : [name]
   })
 }
 

@@ -130,7 +130,12 @@ export type CipherMember = z.infer<typeof cipherTables>[number]
 
 export const s2sTls = z
   .strictObject({
-    cacertfile,
+    cacertfile: cacertfile.meta({
+      unset: 'the authorities that Node brings',
+      description:
+        'PEM file with the authorities that may sign certificates of other servers, which are always asked for one. Those of the first listener that names them count for outgoing connections too.',
+      example: 'ca.pem',
+    }),
     dhfile,
     ciphers: cipherString
       .default('TLSv1.2:TLSv1.3')

@@ -26,13 +26,7 @@ const alsoPerHost = (rows: readonly RefusalRow[]) =>
 const BUILT_MECHANISMS = [...DEFAULT_MECHANISMS.filter(name => name !== 'oauth'), 'external', 'digest']
 
 const NOT_YET: readonly RefusalRow[] = [
-  { at: 'listen.s2s.*', what: 'server connections' },
-  { at: 'listen.service.*', what: 'components' },
-  { at: 'listen.http.*.tls', what: 'HTTPS' },
-  { at: 'listen.http.*.trusted_proxies.*', what: 'forwarding headers' },
   ...[
-    'mod_bosh',
-    'mod_websockets',
     'mongoose_api_admin',
     'mongoose_client_api_messages',
     'mongoose_client_api_contacts',
@@ -48,18 +42,17 @@ const NOT_YET: readonly RefusalRow[] = [
     'cowboy_static',
   ].map(type => ({ at: `listen.http.*.handlers.${type}.*`, what: `handler ${type}` })),
   ...alsoPerHost([
-    { at: 'general.route_subdomains', what: 'server connections' },
     { at: 'auth.methods.*', when: isAny(['ldap', 'riak']), what: 'this method' },
     { at: 'auth.sasl_mechanisms.*', when: isNoneOf(BUILT_MECHANISMS), what: 'this mechanism' },
     { at: 'auth.ldap', what: 'method ldap' },
-    { at: 's2s', what: 'server connections' },
     { at: 'modules.mod_muc_light.legacy_mode', when: isNot(false), what: 'the legacy mode' },
   ]),
   { at: 'general.all_metrics_are_global', when: isNot(false), what: 'metrics' },
-  ...['rdbms', 'redis', 'ldap', 'rabbit', 'elastic', 'cassandra', 'riak', 'generic'].map(type => ({
+  ...['redis', 'ldap', 'rabbit', 'elastic', 'cassandra', 'riak', 'generic'].map(type => ({
     at: `outgoing_pools.${type}.*`,
     what: 'pools',
   })),
+  { at: 'outgoing_pools.rdbms', when: hasUnusedStore, what: 'pools but for rdbms.default' },
   { at: 'outgoing_pools.http', when: hasUnusedPool, what: 'pools but for http.auth' },
   { at: 'cluster', what: 'clusters' },
 ]
@@ -69,6 +62,7 @@ const NEVER: readonly RefusalRow[] = [
   { at: 'general.rdbms_server_type', when: isAny(['mssql']), what: 'SQL Server' },
   { at: 'general.routing_modules', when: isOtherRoute, what: 'another order of routing' },
   { at: 'listen.http.*.handlers.mongoose_api_client.*', what: 'handler mongoose_api_client' },
+  { at: 'outgoing_pools.rdbms.default.scope', when: isNot('global'), what: 'a store for one host' },
   { at: 'outgoing_pools.rdbms.*.connection.driver', when: isAny(['mysql', 'odbc']), what: 'this database' },
 ]
 
@@ -136,4 +130,9 @@ export function isOtherRoute(value: unknown): boolean {
 /** Nothing but the method http, with its pool `auth`, asks anybody by HTTP. */
 function hasUnusedPool(pools: unknown): boolean {
   return isTable(pools) && Object.keys(pools).some(tag => tag !== 'auth')
+}
+
+/** There is one store. */
+function hasUnusedStore(pools: unknown): boolean {
+  return isTable(pools) && Object.keys(pools).some(tag => tag !== 'default')
 }

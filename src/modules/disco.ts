@@ -91,10 +91,10 @@ function* hostItems(
 ): IterableIterator<DiscoItem> {
   const seesHidden = options.users_can_see_hidden_services || asker.local === ''
   const extra = new Set(options.extra_domains)
-  for (const [domain, { isHidden, name }] of server.routing.routes.under(server.host)) {
+  for (const [domain, { isHidden, name, discoNode: node }] of server.routing.routes.under(server.host)) {
     if (isHidden && !seesHidden) continue
     extra.delete(domain)
-    yield name === undefined ? { jid: domain } : { jid: domain, name }
+    yield { jid: domain, ...(name !== undefined && { name }), ...(node !== undefined && { node }) }
   }
   for (const jid of extra) yield { jid }
   yield* server.discovery.host.items

@@ -5,13 +5,17 @@ import { answered, checkIq, type IqAnswer } from '../routing/iq.js'
 import { adhoc } from './adhoc.js'
 import { amp } from './amp.js'
 import { blocking } from './blocking.js'
+import { bosh } from './bosh.js'
 import { caps } from './caps.js'
 import { carboncopy } from './carboncopy.js'
+import { clientState } from './csi.js'
 import { disco } from './disco.js'
 import { Discovery } from './discovery.js'
 import { externalServices } from './extdisco.js'
 import { last } from './last.js'
+import { mam } from './mam.js'
 import type { Module, ModuleServer, ModuleServices, StreamFeature, UnauthenticatedIqHandler } from './module.js'
+import { mucLight } from './muc-light.js'
 import { offline } from './offline.js'
 import { ping } from './ping.js'
 import { privacy } from './privacy.js'
@@ -19,6 +23,7 @@ import { privateXml } from './private.js'
 import { register } from './register.js'
 import { roster } from './roster.js'
 import { serverIpCheck } from './sic.js'
+import { streamManagement } from './stream-management.js'
 import { time } from './time.js'
 import { vcard } from './vcard.js'
 import { version } from './version.js'
@@ -28,9 +33,12 @@ export const modules: readonly Module[] = [
   roster,
   privacy,
   blocking,
+  streamManagement,
   amp,
+  mam,
   carboncopy,
   register,
+  clientState,
   caps,
   disco,
   ping,
@@ -42,7 +50,9 @@ export const modules: readonly Module[] = [
   serverIpCheck,
   adhoc,
   externalServices,
+  mucLight,
   offline,
+  bosh,
 ]
 
 /** Which modules run on a host: their parsed options, by the module's name. */

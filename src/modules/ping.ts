@@ -98,6 +98,11 @@ class ClientPings {
     for (const session of this.#heard.keys()) {
       if (this.#due(this.#heard) > now) break
       this.#heard.delete(session)
+      // There is nobody to ask while a client is away. XEP-0198 §5
+      if (session.isDetached === true) {
+        this.#heard.set(session, now)
+        continue
+      }
       this.#asked.set(session, now)
       this.#ask(session)
     }
@@ -105,7 +110,8 @@ class ClientPings {
   }
 
   #unanswered(session: Session, now: number): void {
-    if (this.#options.timeout_action === 'kill') session.end('connection-timeout', 'The client does not answer')
+    if (this.#options.timeout_action === 'kill' && session.isDetached !== true)
+      session.end('connection-timeout', 'The client does not answer')
     else this.#heard.set(session, now)
   }
 

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { StanzaError } from '../protocols/errors.js'
+import type { Jid } from '../protocols/jid.js'
 import { NS } from '../protocols/namespaces.js'
 import { itemElement, type RosterSet, readRosterSet, rosterLimits, rosterQuery } from '../protocols/roster.js'
 import { iqResult, type Stanza } from '../protocols/stanza/stanza.js'
@@ -58,13 +59,26 @@ function get(server: ModuleServer, iq: Stanza, versioning: boolean): IqAnswer | 
   // From here on it gets pushes, also while the roster is being read: a push that comes first tells nothing older.
   if (session) session.isInterested = true
   const known: unknown = iq.element.getChild('query', NS.roster)?.attrs.ver
+  const hook = server.hooks.rosterRead
   const answer = (view: RosterView) => {
-    if (!versioning) return rosterQuery(itemElements(view), undefined)
-    const current = String(view.version)
-    return known === current ? undefined : rosterQuery(itemElements(view), current)
+    const current = versioning ? String(view.version) : undefined
+    if (!hook.isEmpty) return withAdded(hook, iq.to!, view, current)
+    return versioning && known === current ? undefined : rosterQuery(itemElements(view), current)
   }
   const found = rosters.get(iq.to!)
   return found instanceof Promise ? found.then(answer) : answer(found)
+}
+
+/** Always the whole roster: what modules add to it has no version. */
+async function withAdded(
+  hook: ModuleServer['hooks']['rosterRead'],
+  account: Jid,
+  view: RosterView,
+  version: string | undefined,
+): Promise<IqAnswer> {
+  const items = [...itemElements(view)]
+  await hook.emit({ account, items })
+  return rosterQuery(items, version)
 }
 
 function* itemElements(view: RosterView) {

@@ -83,6 +83,28 @@ export const catalogue = {
   'session.replaced': event<{ jid: string }>('info', 'session replaced by a newer one'),
   'session.lingering': event<{ jid: string; ms: number }>('warning', 'a replaced session does not end'),
 
+  'component.registered': event<{ domains: string; address: string }>('info', 'component registered'),
+  'component.refused': event<{ domains: string; address: string; condition: string }>('notice', 'component refused'),
+  'component.closed': event<{ domains: string; reason: string }>('info', 'component gone'),
+
+  'server.authenticated': event<{ domain: string; address: string; mechanism: string }>(
+    'info',
+    'another server has proven to speak for a domain',
+  ),
+  'server.refused': event<{ domain: string; address: string; mechanism: string; reason: string }>(
+    'notice',
+    'another server has not proven to speak for a domain',
+  ),
+  'server.connected': event<{ from: string; to: string; mechanism: string }>(
+    'info',
+    'another server takes our stanzas',
+  ),
+  'server.unreachable': event<{ from: string; to: string; reason: string }>(
+    'notice',
+    'another server cannot be reached',
+  ),
+  'server.disconnected': event<{ from: string; to: string; reason: string }>('debug', 'stream to another server ended'),
+
   'actor.faulted': event<{ path: string; error: string; stack?: string }>('error', 'actor faulted'),
   'actor.restarted': event<{ path: string }>('warning', 'actor restarted'),
   'actor.escalated': event<{ path: string; error: string }>('critical', 'actor gave up, its parent decides'),

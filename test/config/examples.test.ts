@@ -31,7 +31,7 @@ describe('the example files in config/', () => {
     })
   })
 
-  it('meerkat.toml is what DESIGN §8 says: localhost, STARTTLS on 5222, TLS on 5223, debug and health on loopback', () => {
+  it('meerkat.toml is what DESIGN §8 says: localhost, STARTTLS on 5222, TLS on 5223, components, WebSockets, BOSH, debug and health', () => {
     const file = join(folder, 'meerkat.toml')
     const { config } = loadConfig({ file, text: readFileSync(file, 'utf8') }, { modules })
     expect(config).toMatchObject({
@@ -42,11 +42,32 @@ describe('the example files in config/', () => {
           { port: 5222, max_stanza_size: 65_536, tls: { mode: 'starttls' } },
           { port: 5223, tls: { mode: 'tls', certfile: join(folder, '../data/certs/localhost.pem') } },
         ],
+        // spec/listeners.md §2.9
+        service: [{ port: 8888, ip_address: '127.0.0.1', access: 'all', shaper_rule: 'fast', password: 'secret' }],
         http: [
           {
             port: 5281,
             ip_address: '127.0.0.1',
             handlers: { meerkat_debug: [{ host: '_', path: '/debug' }], meerkat_health: [{ host: '_', path: '/' }] },
+          },
+          {
+            port: 5280,
+            ip_address: '127.0.0.1',
+            transport: { num_acceptors: 10, max_connections: 1024 },
+            handlers: {
+              mod_bosh: [{ host: '_', path: '/http-bind' }],
+              mod_websockets: [
+                { host: '_', path: '/ws-xmpp', service: { access: 'all', shaper_rule: 'fast', password: 'secret' } },
+              ],
+            },
+          },
+          {
+            port: 5285,
+            tls: { certfile: join(folder, '../data/certs/localhost.pem') },
+            handlers: {
+              mod_bosh: [{ host: '_', path: '/http-bind' }],
+              mod_websockets: [{ host: '_', path: '/ws-xmpp' }],
+            },
           },
         ],
       },

@@ -34,7 +34,6 @@ describe('loadConfig', () => {
       '/etc/meerkat/meerkat.toml:7:3  listen.c2s[0].access  undefined_reference  no access rule "c2ss" in [access]; did you mean "c2s"?',
       '/etc/meerkat/meerkat.toml:11:3  listen.c2s[1].tls.certfile  missing_option  missing; tls.mode = "starttls" needs the file with the certificate',
       '/etc/meerkat/meerkat.toml:11:7  listen.c2s[1].tls.ciphers  incorrect_value  found "NO-SUCH"; allowed: an OpenSSL cipher list that names a suite',
-      '/etc/meerkat/meerkat.toml:15:1  s2s  not_supported_yet  server connections: not built yet',
       '/etc/meerkat/meerkat.toml:16:3  s2s.shared  malformed_option  found a secret number; allowed: a non-empty string',
     ])
   })

@@ -366,26 +366,6 @@ const CASES: RuleCase[] = [
     ],
   ],
   [
-    '§2.8: options of other modules that are built later',
-    [
-      '[modules.mod_mam_meta]\nretention_days = 1',
-      '[modules.mod_csi]\nbuffer_max = 0',
-      '[modules.mod_stream_management]\nbuffer_max = "no_buffer"\nack_freq = "never"\nresume_timeout = 1',
-    ],
-    [
-      ['[modules.mod_mam_meta]\nretention_days = 0', 'incorrect_value modules.mod_mam_meta.retention_days'],
-      ['[modules.mod_csi]\nbuffer_max = -1', 'incorrect_value modules.mod_csi.buffer_max'],
-      [
-        '[modules.mod_stream_management]\nresume_timeout = 0',
-        'incorrect_value modules.mod_stream_management.resume_timeout',
-      ],
-      [
-        '[modules.mod_stream_management]\nbuffer_max = "none"',
-        'incorrect_value modules.mod_stream_management.buffer_max',
-      ],
-    ],
-  ],
-  [
     'names of rules, shapers and classes must exist; all and none always do (traps 7, 22)',
     [
       `${C2S}access = "a"\nshaper = "s"\n[access]\na = [{acl = "me", value = "allow"}]\ns = [{acl = "all", value = "fast"}]\n[acl]\nme = [{user = "me"}]\n[shaper.fast]\nmax_rate = 1`,

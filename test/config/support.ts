@@ -2,8 +2,10 @@ import { z } from 'zod'
 import { type LoadOptions, loadConfig } from '../../src/config/load.js'
 import { posint, rule } from '../../src/config/primitives.js'
 import type { ModuleOptions } from '../../src/config/root.js'
+import { bosh } from '../../src/modules/bosh.js'
+import { mucLight } from '../../src/modules/muc-light.js'
 
-/** Modules as another folder would declare them. */
+/** Modules as another folder would declare them, and one that has many options. */
 export const fixtureModules: ModuleOptions[] = [
   {
     name: 'mod_ping',
@@ -22,6 +24,9 @@ export const fixtureModules: ModuleOptions[] = [
       .meta({ description: 'Registration.', example: { access: 'register' } }),
   },
   { name: 'mod_version', shipped: false, config: z.strictObject({}).meta({ description: 'Version.', example: {} }) },
+  // The one that the handler of the same name needs.
+  { name: bosh.name, shipped: false, config: bosh.config },
+  mucLight,
 ]
 
 /** Loads a text as the file `/etc/meerkat/meerkat.toml`. */

@@ -219,6 +219,7 @@ describe('modules', () => {
     expect(shipped.sort()).toEqual([
       'mod_adhoc',
       'mod_blocking',
+      'mod_bosh',
       'mod_carboncopy',
       'mod_disco',
       'mod_last',
@@ -228,6 +229,7 @@ describe('modules', () => {
       'mod_register',
       'mod_roster',
       'mod_sic',
+      'mod_stream_management',
       'mod_vcard',
     ])
     for (const module of modules) if (module.shipped !== false) module.config.parse(module.shipped)
@@ -242,6 +244,7 @@ describe('modules', () => {
     const { sent, received, delivered, shown, onBehalf, undeliverable } = hooks
     for (const hook of [sent, received, delivered, shown, onBehalf, undeliverable]) expect(hook.isEmpty).toBe(true)
     expect(server.routing.rosterVersioning.size).toBe(0)
+    expect(server.routing.sessions.streamManagement.size + server.routing.sessions.heldStanzas.size).toBe(0)
     await orchard.sends(ask('montague.example', info()))
     orchard.receives(`<iq id="q" type="error">${error('service-unavailable')}</iq>`)
     // and they can start again

@@ -10,7 +10,7 @@ const sized = (bytes: number, start: string, end: string, filler = 'x') => {
 }
 const message = (bytes: number, to: string, filler?: string) =>
   sized(bytes, `<message to='${to}'><body>`, '</body></message>', filler)
-const nested = (levels: number, name = 'a') => `${`<${name}>`.repeat(levels)}${`</${name}>`.repeat(levels)}`
+const nested = (levels: number, name = 'n') => `${`<${name}>`.repeat(levels)}${`</${name}>`.repeat(levels)}`
 const attributes = (count: number) => Array.from({ length: count }, (_, i) => ` a${i}='${i}'`).join('')
 
 async function violates(client: Client, text?: string): Promise<void> {

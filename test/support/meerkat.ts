@@ -24,6 +24,8 @@ interface Options {
   loglevel?: string
   /** Options of `[auth]`. */
   auth?: string
+  /** More tables, as TOML. */
+  more?: string
 }
 
 export class Meerkat<Listener extends string = string> {
@@ -44,7 +46,7 @@ export class Meerkat<Listener extends string = string> {
     const ports = {} as Record<Listener, number> // filled by the next line
     for (const name of names) ports[name] = await freePort()
     const sections = names.map(name => listenerSection(ports[name], listeners[name]))
-    writeFileSync(join(folder, 'meerkat.toml'), [configuration(options), ...sections].join('\n'))
+    writeFileSync(join(folder, 'meerkat.toml'), [configuration(options), ...sections, options.more ?? ''].join('\n'))
     const args = [main, 'start', '--dev', '--config', join(folder, 'meerkat.toml')]
     const child = spawn(process.execPath, args, { cwd: folder })
     const server = new Meerkat(folder, child, ports, collect(child))

@@ -1,8 +1,13 @@
 import {
   type AccountRepository,
+  type ArchiveEntry,
+  type ArchiveFilter,
+  type ArchivePreferences,
+  type ArchiveRepository,
   type Credentials,
   type LastActivity,
   type LastActivityRepository,
+  type MucLightRoom,
   type OfflineRepository,
   type PrivacyLists,
   type PrivacyRepository,
@@ -29,6 +34,11 @@ export class MemoryStore implements Store {
   readonly #vcards = new Map<string, { xml: string; fields: VcardField[] }>()
   readonly #lastActivity = new Map<string, LastActivity>()
   readonly #privacy = new Map<string, PrivacyLists>()
+  readonly #archive = new Map<string, ArchiveEntry[]>()
+  readonly #archivePreferences = new Map<string, ArchivePreferences>()
+  readonly #mucLightRooms = new Map<string, MucLightRoom>()
+  /** Each block as its kind and its JID, in their order. */
+  readonly #mucLightBlocks = new Map<string, string[]>()
   readonly #meta = new Map<string, Buffer>()
   #lastOfflineId = 0
   /** While true every request rejects with `StoreUnavailable`. */
@@ -60,6 +70,7 @@ export class MemoryStore implements Store {
         for (const table of [this.#offline, this.#privateXml, this.#vcards, this.#lastActivity, this.#privacy]) {
           table.delete(key)
         }
+        for (const table of [this.#archive, this.#archivePreferences]) table.delete(key)
         return this.#accounts.delete(key)
       }),
     list: (host, { after = '', limit }) =>
@@ -165,6 +176,126 @@ export class MemoryStore implements Store {
       }),
   }
 
+  readonly archive: ArchiveRepository = {
+    append: entry =>
+      this.#do('archive.append', entry.user, entry.host, key => {
+        this.#archive.set(key, [...(this.#archive.get(key) ?? []), { ...entry, xml: Buffer.from(entry.xml) }])
+      }),
+    page: (user, host, { limit, isLast = false, known = [], ...filter }) =>
+      this.#do('archive.page', user, host, key => {
+        const all = this.#archive.get(key) ?? []
+        if (!known.every(id => all.some(entry => entry.id === id))) return undefined
+        const found = all.filter(meets(filter))
+        return isLast ? found.slice(Math.max(0, found.length - limit)) : found.slice(0, limit)
+      }),
+    pick: (user, host, ids, filter) =>
+      this.#do('archive.pick', user, host, key => {
+        const all = this.#archive.get(key) ?? []
+        if (!ids.every(id => all.some(entry => entry.id === id))) return undefined
+        return all.filter(entry => ids.includes(entry.id) && meets(filter)(entry))
+      }),
+    count: (user, host, filter, limit) =>
+      this.#do('archive.count', user, host, key =>
+        Math.min(limit, (this.#archive.get(key) ?? []).filter(meets(filter)).length),
+      ),
+    ends: (user, host) =>
+      this.#do('archive.ends', user, host, key => {
+        const all = this.#archive.get(key) ?? []
+        return all.length === 0 ? undefined : { first: all[0]!.id, last: all.at(-1)!.id }
+      }),
+    expire: (host, { before }) =>
+      this.#do('archive.expire', '', host, () => {
+        for (const [key, all] of this.#archive) {
+          this.#archive.set(
+            key,
+            all.filter(entry => entry.host !== host || entry.id >= before),
+          )
+        }
+        return undefined
+      }),
+    preferences: (user, host) =>
+      this.#do('archive.preferences', user, host, key => structuredClone(this.#archivePreferences.get(key))),
+    setPreferences: (user, host, preferences) =>
+      this.#do('archive.setPreferences', user, host, key => {
+        this.#archivePreferences.set(key, structuredClone(preferences))
+      }),
+  }
+
+  readonly mucLight: Store['mucLight'] = {
+    load: (service, room, known) =>
+      this.#do('mucLight.load', room, service, key => {
+        const found = this.#mucLightRooms.get(key)
+        return found !== undefined && found.version === known ? 'current' : structuredClone(found)
+      }),
+    create: (service, room, state, roomsPerUser) =>
+      this.#do('mucLight.create', room, service, key => {
+        if (this.#mucLightRooms.has(key)) return 'exists'
+        if (state.occupants.some(({ jid }) => this.#mucLightRoomsOf(service, jid).length >= roomsPerUser)) return 'full'
+        this.#mucLightRooms.set(key, structuredClone(state))
+        return 'done'
+      }),
+    update: (service, room, before, change, roomsPerUser) =>
+      this.#do('mucLight.update', room, service, key => {
+        const found = this.#mucLightRooms.get(key)
+        if (found?.version !== before) return 'stale'
+        const { version, configuration = found.configuration, put = [], remove = [] } = structuredClone(change)
+        const isNew = (jid: string) => found.occupants.every(occupant => occupant.jid !== jid)
+        if (put.some(({ jid }) => isNew(jid) && this.#mucLightRoomsOf(service, jid).length >= roomsPerUser))
+          return 'full'
+        const replaced = new Set([...remove, ...put.map(({ jid }) => jid)])
+        const occupants = [...found.occupants.filter(({ jid }) => !replaced.has(jid)), ...put]
+        this.#mucLightRooms.set(key, { version, configuration, occupants })
+        return 'done'
+      }),
+    remove: (service, room, before) =>
+      this.#do(
+        'mucLight.remove',
+        room,
+        service,
+        key => this.#mucLightRooms.get(key)?.version === before && this.#mucLightRooms.delete(key),
+      ),
+    roomsOf: (service, jid, { limit, after, before, index = 0 }) =>
+      this.#do('mucLight.roomsOf', jid, service, () => {
+        const all = this.#mucLightRoomsOf(service, jid)
+        const at = (room: string | undefined) => all.findIndex(other => other.room === room)
+        if ((after !== undefined && at(after) < 0) || (before && at(before) < 0)) return undefined
+        if (index > 0 && index >= all.length) return undefined
+        const end = before === undefined ? undefined : before === '' ? all.length : at(before)
+        const start = end === undefined ? (after === undefined ? index : at(after) + 1) : Math.max(0, end - limit)
+        const rooms = structuredClone(all.slice(start, end ?? start + limit))
+        return { count: all.length, index: rooms.length === 0 ? 0 : start, rooms }
+      }),
+    standing: (service, jids, blocks) =>
+      this.#do('mucLight.standing', '', service, () =>
+        jids.map(jid => {
+          const blocked = this.#mucLightBlocks.get(`${service} ${jid}`) ?? []
+          const isBlocking = blocks.some(({ kind, jid: other }) => blocked.includes(`${kind} ${other}`))
+          return { rooms: this.#mucLightRoomsOf(service, jid).length, isBlocking }
+        }),
+      ),
+    blocked: (service, jid) =>
+      this.#do('mucLight.blocked', jid, service, () =>
+        (this.#mucLightBlocks.get(`${service} ${jid}`) ?? []).map(text => {
+          const [kind, other] = text.split(' ') as ['room' | 'user', string]
+          return { kind, jid: other }
+        }),
+      ),
+    block: (service, jid, put, remove) =>
+      this.#do('mucLight.block', jid, service, () => {
+        const blocked = new Set(this.#mucLightBlocks.get(`${service} ${jid}`))
+        for (const block of remove) blocked.delete(`${block.kind} ${block.jid}`)
+        for (const block of put) blocked.add(`${block.kind} ${block.jid}`)
+        this.#mucLightBlocks.set(`${service} ${jid}`, [...blocked].sort())
+      }),
+  }
+
+  #mucLightRoomsOf(service: string, jid: string) {
+    return [...this.#mucLightRooms]
+      .filter(([key, { occupants }]) => key.endsWith(`@${service}`) && occupants.some(one => one.jid === jid))
+      .map(([key, { version, configuration }]) => ({ room: key.slice(0, -service.length - 1), version, configuration }))
+      .sort((a, b) => (a.room < b.room ? -1 : 1))
+  }
+
   readonly meta: Store['meta'] = {
     putIfAbsent: async (key, value) => {
       const standing = this.#meta.get(key) ?? value
@@ -197,6 +328,14 @@ export class MemoryStore implements Store {
     return act(key)
   }
 }
+
+const meets =
+  ({ contact = '', resource = '', after = '', before = '~' }: ArchiveFilter) =>
+  (entry: ArchiveEntry) =>
+    (contact === '' || entry.contact === contact) &&
+    (resource === '' || entry.resource === resource) &&
+    entry.id > after &&
+    entry.id < before
 
 const noLists: PrivacyLists = { defaultName: undefined, lists: [] }
 

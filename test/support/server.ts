@@ -113,6 +113,14 @@ export class RawConnection {
   isClosed = false
   readonly #wake = new Set<() => void>()
 
+  /** Over a socket that is there; closed when the running test ends. */
+  static of(socket: net.Socket): RawConnection {
+    onTestFinished(() => {
+      socket.destroy()
+    })
+    return new RawConnection(socket)
+  }
+
   private constructor(readonly socket: net.Socket) {
     socket.setEncoding('utf8')
     socket.on('data', text => {
