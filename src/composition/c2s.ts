@@ -1,5 +1,4 @@
 import type { X509Certificate } from 'node:crypto'
-import { TransportAlarm } from '../actors/alarm.js'
 import type { C2sServices } from '../actors/connection.js'
 import { SECRET_LENGTH } from '../actors/managed-stream.js'
 import type { AccessRules } from '../auth/access-rules.js'
@@ -8,7 +7,6 @@ import { createLogin } from '../auth/login.js'
 import { randomText } from '../auth/random-text.js'
 import { configFor } from '../config/for-host.js'
 import type { C2sListenerConfig } from '../config/listen-xmpp.js'
-import type { Config } from '../config/root.js'
 import type { RunningModules } from '../modules/index.js'
 import { Jid } from '../protocols/jid.js'
 import type { Environment } from '../protocols/stream/c2s.js'
@@ -19,6 +17,7 @@ import { TcpTransport } from '../transports/tcp.js'
 import type { Base } from './base.js'
 import { addressOf } from './listen.js'
 import { identityReader, type LoginWays, warnWhereNobodyLogsIn } from './logins.js'
+import { maxRate, streamServices } from './stream.js'
 import { c2sTls } from './tls.js'
 
 /** Where clients come in, whatever carries their streams. */
@@ -73,7 +72,7 @@ export async function c2sServices(
       const { present } = tls
       transport.secure(present.secure, { onSecured, alpn, certificate: present.tls.certificates[0] })
     },
-    rateOf: jid => rateOf(base.config, rules.value(listener.shaper, jid, jid.domain)),
+    rateOf: jid => maxRate(base, rules.value(listener.shaper, jid, jid.domain)),
     mayOpen: jid => rules.allows(listener.access, jid, jid.domain),
   }
   return clientServices(base, addressOf(listener), entrance, routing, running, authenticator)
@@ -88,7 +87,7 @@ export async function clientServices(
   running: RunningModules,
   authenticator: Authenticator,
 ): Promise<C2sServices> {
-  const { config, clock, emit, counters, runtime, onBug } = base
+  const { config, clock, emit, counters, onBug } = base
   const { general } = config
   const { name, mayPlainInClear, certificate } = entrance
   const served = new Set(general.hosts)
@@ -109,10 +108,8 @@ export async function clientServices(
     routing.inBackground(() => routing.hooksOf(domain).loginBegun.emit(account))
   }
   return {
-    listener: name,
+    ...streamServices(base, name, entrance.maxStanzaSize),
     node: 'local',
-    language: general.language,
-    defaultHost: general.hosts[0]!, // the schema wants one
     environment: {
       defaultHost: general.hosts[0]!, // the schema wants one
       language: general.language,
@@ -134,23 +131,12 @@ export async function clientServices(
       begun,
       onBug,
     }),
-    transport: {
-      flushLater: target => runtime.flushLater(target),
-      now: () => clock.now(),
-      traffic: counters,
-      newAlarm: target => new TransportAlarm(runtime.deadlines, target),
-    },
-    emit,
-    counters,
-    backlog: base.backlog,
     isDirectTls: entrance.isDirectTls,
-    stanzaBytes: Math.min(entrance.maxStanzaSize ?? MAX_STANZA, MAX_STANZA),
     inflatedBytes: entrance.inflatedBytes,
     stateTimeout: entrance.stateTimeout,
     secure: entrance.secure,
     rateOf: entrance.rateOf,
     mayOpen: entrance.mayOpen,
-    newStreamId: () => randomText(8, 'hex'),
     newSecret: () => randomText(16, 'base64').slice(0, SECRET_LENGTH),
     wall: () => clock.wall(),
     streamManagement: host => routing.sessions.streamManagement.get(host),
@@ -170,16 +156,8 @@ export async function clientServices(
   }
 }
 
-/** What a value of a shaper's rule stands for; undefined = no limit. spec/listeners.md §1.4 */
-function rateOf({ shaper }: Config, name: string | number | undefined): number | undefined {
-  return typeof name === 'string' && Object.hasOwn(shaper, name) ? shaper[name]?.max_rate : undefined
-}
-
 /** Bytes of one read below which `zlib` breaks ordinary traffic. Trap 33 */
 const LITTLE_ZLIB = 16_384
-
-/** Bytes of a stanza, whatever the options say. spec/listeners.md §1.9 */
-const MAX_STANZA = 8_000_000
 
 /** RFC 7301; a client that offers something else still gets a stream. spec/listeners.md §3.1.8 */
 const alpn = (offered: string[]) => (offered.includes('xmpp-client') ? 'xmpp-client' : offered[0]!)

@@ -1,7 +1,5 @@
-import { TransportAlarm } from '../actors/alarm.js'
 import type { ComponentServices } from '../actors/component-connection.js'
 import type { AccessRules } from '../auth/access-rules.js'
-import { randomText } from '../auth/random-text.js'
 import type { ServiceListenerConfig } from '../config/listen-xmpp.js'
 import { StanzaError } from '../protocols/errors.js'
 import { Jid } from '../protocols/jid.js'
@@ -10,6 +8,7 @@ import type { Routing } from '../routing/services.js'
 import type { Base } from './base.js'
 import { isLoopback } from './c2s.js'
 import { addressOf, type Bindable } from './listen.js'
+import { maxRate, streamServices } from './stream.js'
 
 /** Of a `[[listen.service]]`, or of the `service` of a WebSocket handler. */
 export type ComponentOptions = Omit<ServiceListenerConfig, keyof Bindable | ListenerKeys>
@@ -23,32 +22,16 @@ export function componentServices(
   listener: ComponentOptions,
   routing: Routing,
 ): ComponentServices {
-  const { config, clock, emit, counters, runtime, backlog } = base
-  const { hosts, language } = config.general
+  const { hosts } = base.config.general
   const defaultHost = hosts[0]! // the schema wants one
   const { routes } = routing
   return {
-    listener: name,
-    language,
-    defaultHost,
+    ...streamServices(base, name, listener.max_stanza_size),
     environment: { defaultHost, hosts, password: listener.password },
-    transport: {
-      flushLater: target => runtime.flushLater(target),
-      now: () => clock.now(),
-      traffic: counters,
-      newAlarm: target => new TransportAlarm(runtime.deadlines, target),
-    },
-    emit,
-    counters,
-    backlog,
-    stanzaBytes: Math.min(listener.max_stanza_size ?? MAX_STANZA, MAX_STANZA),
     stateTimeout: listener.state_timeout,
     // A shaper, not a rule that names one. Trap 6
-    rate: Object.hasOwn(config.shaper, listener.shaper_rule)
-      ? config.shaper[listener.shaper_rule]?.max_rate
-      : undefined,
+    rate: maxRate(base, listener.shaper_rule),
     checksFrom: listener.check_from,
-    newStreamId: () => randomText(8, 'hex'),
     mayRegister(domain) {
       const jid = Jid.of('', domain)
       return jid !== undefined && rules.allows(listener.access, jid)
@@ -89,6 +72,3 @@ function prepared(stanza: Stanza): Stanza {
   const { to } = stanza
   return to === undefined || to.text === stanza.toText ? stanza : stanza.addressed({ to })
 }
-
-/** Bytes of a stanza, whatever the options say. spec/listeners.md §1.9 */
-const MAX_STANZA = 8_000_000

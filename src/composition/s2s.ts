@@ -1,13 +1,11 @@
 import { randomBytes } from 'node:crypto'
-import { TransportAlarm } from '../actors/alarm.js'
 import type { PairServices } from '../actors/outgoing-server.js'
 import { startBranch } from '../actors/root.js'
 import { stopTree } from '../actors/runtime/index.js'
 import { OutgoingServers } from '../actors/s2s-out.js'
 import type { ServerServices } from '../actors/server-connection.js'
-import { oneByOne, type StreamServices } from '../actors/stream-connection.js'
+import { oneByOne } from '../actors/stream-connection.js'
 import type { AccessRules } from '../auth/access-rules.js'
-import { randomText } from '../auth/random-text.js'
 import { configFor } from '../config/for-host.js'
 import type { S2sListenerConfig } from '../config/listen-xmpp.js'
 import { s2s as s2sSchema } from '../config/s2s.js'
@@ -19,9 +17,8 @@ import { bounceStanza, handleServerStanza } from '../routing/server-stanzas.js'
 import type { Routing } from '../routing/services.js'
 import type { Base } from './base.js'
 import { incomingTls, outgoingTls } from './s2s-tls.js'
+import { maxRate, streamServices } from './stream.js'
 
-/** Bytes of a stanza, whatever the options say. spec/listeners.md §1.9 */
-const MAX_STANZA = 8_000_000
 /** Bytes that may wait for all other servers together; no option lifts it. */
 const MOST_WAITING_BYTES = 64 * 1024 * 1024
 
@@ -121,26 +118,6 @@ function send({ serves, parentOf, allows }: OwnDomains, servers: OutgoingServers
   }
 }
 
-function streamServices(base: Base, name: string, stanzaBytes: number | undefined): StreamServices {
-  const { config, clock, emit, counters, runtime, backlog } = base
-  return {
-    listener: name,
-    language: config.general.language,
-    defaultHost: config.general.hosts[0]!, // the schema wants one
-    transport: {
-      flushLater: target => runtime.flushLater(target),
-      now: () => clock.now(),
-      traffic: counters,
-      newAlarm: target => new TransportAlarm(runtime.deadlines, target),
-    },
-    emit,
-    counters,
-    backlog,
-    stanzaBytes: Math.min(stanzaBytes ?? MAX_STANZA, MAX_STANZA),
-    newStreamId: () => randomText(8, 'hex'),
-  }
-}
-
 async function serverServices(
   base: Base,
   rules: AccessRules,
@@ -168,10 +145,7 @@ async function serverServices(
     },
     rateOf(local, remote) {
       const jid = Jid.of('', remote)
-      const shaper = jid && rules.value(listener.shaper, jid, local)
-      return typeof shaper === 'string' && Object.hasOwn(config.shaper, shaper)
-        ? config.shaper[shaper]?.max_rate
-        : undefined
+      return jid && maxRate(base, rules.value(listener.shaper, jid, local))
     },
     verify: (question, answer) => servers.verify(question, answer),
     distrust: (local, remote) => servers.distrust({ originating: local, receiving: remote }),
