@@ -18,16 +18,24 @@ export function createRouting(options: RoutingOptions): Routing {
   const hooks = new Map(options.hosts.map(host => [host, new Hooks()]))
   const rosterVersioning = new Set<string>()
 
-  const orBounce = (stanza: Stanza, act: () => void | Promise<void>): void | Promise<void> => {
+  const told = (stanza: Stanza, waiting: void | Promise<void>): void | Promise<void> => {
+    if (waiting instanceof Promise) return waiting.catch(error => bounce(routing, stanza, error))
+  }
+  // Twice the same, so that a stanza costs no closure.
+  const route = (stanza: Stanza, begun?: Promise<unknown>): void | Promise<void> => {
     try {
-      const waiting = act()
-      if (waiting instanceof Promise) return waiting.catch(error => bounce(routing, stanza, error))
+      return told(stanza, arrive(routing, stanza, begun))
     } catch (error) {
       return bounce(routing, stanza, error)
     }
   }
-  const route = (stanza: Stanza, begun?: Promise<unknown>) => orBounce(stanza, () => arrive(routing, stanza, begun))
-  const routeAgain = (stanza: Stanza) => orBounce(stanza, () => forward(routing, stanza))
+  const routeAgain = (stanza: Stanza): void | Promise<void> => {
+    try {
+      return told(stanza, forward(routing, stanza))
+    } catch (error) {
+      return bounce(routing, stanza, error)
+    }
+  }
   const offer = (session: Session, stanza: Stanza) => handOver(routing, session, stanza)
   const deliver = (session: Session, stanza: Stanza) => handOver(routing, session, stanza) === 'taken'
   const common = {
@@ -52,7 +60,12 @@ export function createRouting(options: RoutingOptions): Routing {
   }
   const presence = new Presence(common)
   const subscriptions = new Subscriptions({ ...common, presence })
-  const routing: Routing = { ...common, routes, iq: new IqHandlers(), presence, subscriptions }
+  const arriving = [...hooks.values()].map(one => one.arriving)
+  const awaitsArrivals = () => {
+    for (const hook of arriving) if (!hook.isEmpty) return true
+    return false
+  }
+  const routing: Routing = { ...common, awaitsArrivals, routes, iq: new IqHandlers(), presence, subscriptions }
   return routing
 }
 
@@ -83,7 +96,7 @@ function goOn(routing: Routing, arrived: Transformed): void | Promise<void> {
 }
 
 function throughArriving(routing: Routing, stanza: Stanza): Transformed | Promise<Transformed> {
-  if (stanza.type === 'error' || !routing.hosts.some(host => !routing.hooksOf(host).arriving.isEmpty)) return stanza
+  if (!routing.awaitsArrivals() || stanza.type === 'error') return stanza
   const { to } = stanza
   if (to === undefined || to.local === '' || !routing.routes.isHost(to.domain)) return stanza
   return routing.hooksOf(to.domain).arriving.run(stanza, to)

@@ -48,6 +48,8 @@ export interface Routing extends RoutingOptions {
   route(stanza: Stanza, begun?: Promise<unknown>): void | Promise<void>
   /** The same for what was routed before, to somebody who could not take it after all. */
   routeAgain(stanza: Stanza): void | Promise<void>
+  /** Whether a module of any host wants to see messages that arrive. */
+  awaitsArrivals(): boolean
   /** Hands a stanza to a session of ours, past the modules. */
   offer(session: Session, stanza: Stanza): Offer
   /** The same; false when the session did not take it. */
