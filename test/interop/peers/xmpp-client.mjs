@@ -26,7 +26,12 @@ xmpp.on('stanza', stanza => {
   const body = stanza.is('message') && stanza.getChildText('body')
   if (body) tell({ event: 'message', from: stanza.attrs.from, type: stanza.attrs.type, body })
 })
+// It counts wrongly when a stanza comes in one read with <enabled/>, so that nothing is asked for before.
+const managed = new Promise(resolve => {
+  xmpp.on('nonza', element => element.is('enabled', 'urn:xmpp:sm:3') && setImmediate(resolve))
+})
 xmpp.on('online', async jid => {
+  await managed
   await xmpp.send(xml('presence'))
   tell({ event: 'online', jid: jid.toString() })
 })
