@@ -28,10 +28,10 @@ export class IqHandlers {
 
   /** Adds a handler and returns its undo. Throws when the place is taken: that is a bug of a module. */
   register(registration: IqRegistration): () => void {
-    const { domain, ns } = registration
+    const { domain, target, type, ns, name } = registration
     const byNs = this.#byDomain.get(domain) ?? new Map<string, IqRegistration[]>()
     this.#byDomain.set(domain, byNs)
-    if (this.#find(registration)) throw new Error(`${registration.type} ${registration.name} ${ns} is answered already`)
+    if (this.#find(domain, target, type, ns, name)) throw new Error(`${type} ${name} ${ns} is answered already`)
     byNs.set(ns, [...(byNs.get(ns) ?? []), registration])
     return () => {
       const left = (byNs.get(ns) ?? []).filter(other => other !== registration)
@@ -45,7 +45,7 @@ export class IqHandlers {
     if (iq.type !== 'get' && iq.type !== 'set') return undefined
     checkRequest(iq)
     const { ns, name } = iq.payload!
-    const found = this.#find({ domain, target, type: iq.type, ns, name })
+    const found = this.#find(domain, target, iq.type, ns, name)
     if (!found) throw new StanzaError('service-unavailable')
     const answer = found.handler(iq)
     return answer instanceof Promise ? answer.then(later => reply(iq, later)) : reply(iq, answer)
@@ -54,13 +54,20 @@ export class IqHandlers {
   /** Whether somebody answers the request. */
   has(domain: string, target: IqTarget, iq: Stanza): boolean {
     if ((iq.type !== 'get' && iq.type !== 'set') || iq.payload === undefined) return false
-    return this.#find({ domain, target, type: iq.type, ...iq.payload }) !== undefined
+    const { ns, name } = iq.payload
+    return this.#find(domain, target, iq.type, ns, name) !== undefined
   }
 
-  #find(wanted: Omit<IqRegistration, 'handler'>): IqRegistration | undefined {
-    const { domain, target, type, ns, name } = wanted
+  #find(
+    domain: string,
+    target: IqTarget,
+    type: IqRegistration['type'],
+    ns: string,
+    name: string,
+  ): IqRegistration | undefined {
     const entries = this.#byDomain.get(domain)?.get(ns)
-    return entries?.find(entry => entry.target === target && entry.type === type && entry.name === name)
+    if (entries === undefined) return undefined
+    for (const entry of entries) if (entry.name === name && entry.type === type && entry.target === target) return entry
   }
 }
 
@@ -83,9 +90,7 @@ export function checkIq(iq: Stanza): void {
 /** The whole check, for a request that is answered here. */
 function checkRequest(iq: Stanza): void {
   checkIq(iq)
-  if (iq.element.getChildElements().length !== 1) {
-    throw new StanzaError('bad-request', 'an IQ request has exactly one child element')
-  }
+  if (!iq.hasOneChild) throw new StanzaError('bad-request', 'an IQ request has exactly one child element')
 }
 
 function reply(iq: Stanza, answer: IqAnswer): Stanza | undefined {

@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { Element } from 'ltx'
 import { describe, expect, it } from 'vitest'
 import { StanzaError } from '../../src/protocols/errors.js'
@@ -210,6 +211,35 @@ describe('a stanza of our own making', () => {
 })
 
 describe('replies', () => {
+  it('an empty result is what its text says, whatever the id', () => {
+    fc.assert(
+      fc.property(fc.option(fc.string({ unit: 'binary' }), { nil: undefined }), id => {
+        const request = Stanza.fromElement(new Element('iq', { type: 'get', id, from: romeo.text, to: juliet.text }))
+        const reply = iqResult(request)
+        const read = Stanza.parse(written(reply))
+        const view = ({ kind, type, id, lang, from, to, payload, mask, hasOneChild }: Stanza) => {
+          return { kind, type, id, lang, from, to, payload, mask, hasOneChild }
+        }
+        expect(view(read)).toEqual(view(reply))
+        expect(read).toMatchObject({ type: 'result', from: juliet, to: romeo, payload: undefined, hasOneChild: false })
+        expect(read.id).toBe(id?.replace(/[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu, '\ufffd'))
+        expect(reply.element.toString()).toBe(read.element.toString())
+      }),
+    )
+  })
+
+  it.each([
+    ["<iq><a xmlns='a'/></iq>", true],
+    ["<iq> <a xmlns='a'><b/><b/></a> </iq>", true],
+    ["<iq><a xmlns='a'/><b xmlns='b'/></iq>", false],
+    ["<iq><a/><p:a xmlns:p='a'/></iq>", false],
+    ['<iq/>', false],
+    ['<iq>text</iq>', false],
+  ])('%s has exactly one child: %s (RFC 6120 §8.2.3)', (xml, hasOneChild) => {
+    expect(received(xml).hasOneChild).toBe(hasOneChild)
+    expect(Stanza.fromElement(received(xml).element).hasOneChild).toBe(hasOneChild)
+  })
+
   it('an IQ result goes back where the request came from (RFC 6120 §8.2.3)', () => {
     const reply = iqResult(received(`<iq type='get' id='1' to='${juliet.text}'><ping xmlns='urn:xmpp:ping'/></iq>`))
     expect(reply).toMatchObject({ kind: 'iq', type: 'result', id: '1', from: juliet, to: romeo })

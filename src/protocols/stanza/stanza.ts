@@ -3,10 +3,10 @@ import type { StanzaError } from '../errors.js'
 import { Jid } from '../jid.js'
 import { NS } from '../namespaces.js'
 import { withChild } from '../xml/append.js'
-import { type Frame, interestOf, StreamContext } from '../xml/frame.js'
+import { ENCODED, Frame, interestOf, SEVERAL, StreamContext } from '../xml/frame.js'
 import { frameDocument } from '../xml/framer.js'
 import { type Envelope, splice, spliceLength } from '../xml/splice.js'
-import { utf8 } from '../xml/text.js'
+import { escapeValue, utf8 } from '../xml/text.js'
 import { buildElement, setAttribute } from '../xml/tree.js'
 
 export type StanzaKind = 'message' | 'presence' | 'iq'
@@ -89,6 +89,13 @@ export class Stanza {
     )
   }
 
+  /** The answer to a request that asks for nothing. RFC 6120 §8.2.3 */
+  static emptyResult({ id, from, to }: Stanza): Stanza {
+    const changed = (to ? FROM : 0) | (from ? TO : 0)
+    const content = new Content(emptyResultFrame(id), undefined)
+    return new Stanza('iq', 'result', content, to ?? null, from ?? null, changed, undefined)
+  }
+
   get id(): string | undefined {
     return this.content.attribute('id')
   }
@@ -121,6 +128,11 @@ export class Stanza {
   get payload(): Payload | undefined {
     if (this.firstChild === undefined) this.firstChild = this.content.payload() ?? null
     return this.firstChild ?? undefined
+  }
+
+  /** Whether there is exactly one child element. */
+  get hasOneChild(): boolean {
+    return this.content.hasOneChild
   }
 
   /** The bits (`interest`) of the namespaces that direct children are in. */
@@ -214,6 +226,11 @@ class Content {
     return child && { name: child.getName(), ns: child.getNS() ?? NS.client }
   }
 
+  get hasOneChild(): boolean {
+    if (this.frame !== undefined) return this.frame.payloadAt !== 0 && (this.frame.flags & SEVERAL) === 0
+    return this.tree!.getChildElements().length === 1
+  }
+
   mask(): number {
     if (this.frame !== undefined) return this.frame.mask
     return this.tree!.getChildElements().reduce((mask, child) => mask | interestOf(child.getNS() ?? NS.client), 0)
@@ -264,6 +281,31 @@ function ownFrame(xml: string): Frame {
   return frame
 }
 
+const resultStart = '<iq type="result"'
+const idStart = ' id="'
+
+/** What the framer would find in an empty result, without looking for it: nothing is answered more often. */
+function emptyResultFrame(id: string | undefined): Frame {
+  const value = id === undefined ? undefined : escapeValue(id.replace(illegal, '\ufffd'))
+  const start = value === undefined ? resultStart : `${resultStart}${idStart}${value}"`
+  const frame = new Frame()
+  frame.bytes = Buffer.from(`${start}/>`)
+  frame.end = frame.bytes.length
+  frame.context = ownContext
+  frame.name = 'iq'
+  frame.ns = NS.client
+  frame.nameEnd = '<iq'.length
+  frame.typeEnd = resultStart.length - 1
+  frame.typeAt = frame.typeEnd - 'result'.length
+  frame.attributesEnd = frame.end - '/>'.length
+  if (value !== undefined) {
+    frame.idAt = resultStart.length + idStart.length
+    frame.idEnd = frame.attributesEnd - 1
+    if (value !== id || frame.idEnd - frame.idAt !== value.length) frame.flags = ENCODED
+  }
+  return frame
+}
+
 /** The same element over the same children, which stay the other's: to give it other attributes. */
 function copyTop(element: Element): Element {
   const copy = new Element(element.name)
@@ -291,10 +333,11 @@ function unprefixed(element: Element, inherited: string): Element {
 
 /** The answer to an IQ request. RFC 6120 §8.2.3 */
 export function iqResult(request: Stanza, payload?: Element): Stanza {
+  if (payload === undefined) return Stanza.emptyResult(request)
   const element = new Element('iq', { type: 'result', id: request.id })
   if (request.from) element.attrs.to = request.from.text
   if (request.to) element.attrs.from = request.to.text
-  if (payload) element.cnode(payload)
+  element.cnode(payload)
   return Stanza.fromElement(element)
 }
 

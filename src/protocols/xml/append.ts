@@ -1,6 +1,6 @@
 /* One more child for a frame, without a tree. */
 
-import { Frame, interestOf } from './frame.js'
+import { Frame, interestOf, SEVERAL } from './frame.js'
 
 /**
  * The frame with another child behind all that it has: an element in XML that declares its own namespace, `ns`. The bytes are
@@ -21,5 +21,6 @@ export function withChild(frame: Frame, xml: string, ns: string): Frame {
   grown.end = end - start + length
   grown.mask |= interestOf(ns)
   if (grown.payloadAt === 0) grown.payloadAt = at - start
+  else grown.flags |= SEVERAL
   return grown
 }

@@ -115,6 +115,8 @@ export const FOREIGN = 2
 export const PREFIXED = 4
 /** Frame.flags: some direct child takes its namespace from this element. */
 export const INHERITS = 8
+/** Frame.flags: there is more than one direct child. */
+export const SEVERAL = 16
 
 const none = new StreamContext('', '', [])
 const empty: Buffer = Buffer.alloc(0)

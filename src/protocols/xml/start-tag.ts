@@ -7,7 +7,17 @@ import { StreamError } from '../errors.js'
 import { NS } from '../namespaces.js'
 import { Bindings } from './bindings.js'
 import { checkUnicode, malformed } from './characters.js'
-import { FOREIGN, Frame, Header, INHERITS, interestOf, interestOfBytes, PREFIXED, StreamContext } from './frame.js'
+import {
+  FOREIGN,
+  Frame,
+  Header,
+  INHERITS,
+  interestOf,
+  interestOfBytes,
+  PREFIXED,
+  SEVERAL,
+  StreamContext,
+} from './frame.js'
 import { equals, intern, pattern } from './intern.js'
 import { decodeValue, utf8 } from './text.js'
 
@@ -89,6 +99,7 @@ export class StartTag {
     // A direct child of the first-level element: which namespace is it in?
     const frame = this.frame!
     if (frame.payloadAt === 0) frame.payloadAt = tag[nameStart]! - 1 - this.base
+    else frame.flags |= SEVERAL
     if (uri !== undefined) {
       frame.mask |= interestOf(uri)
       return false
