@@ -29,13 +29,15 @@ const rows: Record<string, string[]> = {
   routing: ['sessions', 'auth', 'storage', 'protocols', ...leaves],
   transports: ['sessions', 'auth', 'storage', 'protocols', ...leaves],
 
+  operations: ['routing', 'sessions', 'auth', 'storage', 'protocols', ...leaves],
+
   'actors/runtime': leaves,
   actors: ['actors/runtime', 'routing', 'transports', 'sessions', 'auth', 'storage', 'protocols', ...leaves],
-  http: ['routing', 'transports', 'sessions', 'auth', 'storage', 'protocols', ...leaves],
-  control: ['auth', 'storage', 'protocols', ...leaves],
-  modules: ['routing', 'transports', 'sessions', 'auth', 'storage', 'protocols', ...leaves],
+  http: ['operations', 'routing', 'transports', 'sessions', 'auth', 'storage', 'protocols', ...leaves],
+  control: ['operations', 'routing', 'sessions', 'auth', 'storage', 'protocols', ...leaves],
+  modules: ['operations', 'routing', 'transports', 'sessions', 'auth', 'storage', 'protocols', ...leaves],
 }
-const server = ['actors', 'actors/runtime', 'control', 'http', 'modules', ...(rows.actors ?? [])]
+const server = ['actors', 'actors/runtime', 'control', 'http', 'modules', 'operations', ...(rows.actors ?? [])]
 Object.assign(rows, {
   composition: server,
   'server.ts': ['composition', ...server],
@@ -120,6 +122,14 @@ describe('the architecture', () => {
   it('imports nact in actors/runtime only', () => {
     const isNact = (target: string) => target === 'nact' || target.startsWith('nact/')
     const wrong = imports.filter(one => isNact(one.target) && partOf(one.file) !== 'actors/runtime')
+    expect(wrong.map(tell)).toEqual([])
+  })
+
+  it.each([
+    ['pg', 'storage/postgres/'],
+    ['libsql', 'storage/'],
+  ])('imports %s in %s only', (name, folder) => {
+    const wrong = imports.filter(one => one.target === name && !one.file.startsWith(folder))
     expect(wrong.map(tell)).toEqual([])
   })
 
