@@ -2,6 +2,7 @@ import { accountRepository } from './sqlite/accounts.js'
 import { archiveRepository } from './sqlite/archive.js'
 import { lastActivityRepository } from './sqlite/last-activity.js'
 import { metaRepository } from './sqlite/meta.js'
+import { mucRepository } from './sqlite/muc.js'
 import { mucLightRepository } from './sqlite/muc-light.js'
 import { offlineRepository } from './sqlite/offline.js'
 import { privacyRepository } from './sqlite/privacy.js'
@@ -23,6 +24,7 @@ export function repositories(request: Request): Omit<Store, 'close'> {
     privacy: privacyRepository(request),
     archive: archiveRepository(request),
     mucLight: mucLightRepository(request),
+    muc: mucRepository(request),
     meta: metaRepository(request),
   }
 }

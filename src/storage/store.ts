@@ -23,11 +23,26 @@ export interface AccountRepository {
   create(user: string, host: string, credentials: Credentials): Promise<boolean>
   /** False when there is no such account. */
   setCredentials(user: string, host: string, credentials: Credentials): Promise<boolean>
-  /** Removes the account and everything stored for it; false when there is no such account. */
+  /**
+   * Removes the account and everything stored for it; false when there is no such account. What others have of it, such as rooms and
+   * rosters, it leaves: the removal is remembered until `finishRemoval`.
+   */
   remove(user: string, host: string): Promise<boolean>
+  /** Accounts of the host that were removed and still have to leave others: localparts in byte order after `after`, at most `limit`. */
+  unfinishedRemovals(host: string, options: { after?: string; limit: number }): Promise<AccountRemoval[]>
+  /** Nobody else has anything of the removed account any more. */
+  finishRemoval(user: string, host: string): Promise<void>
   /** Localparts in byte order after `after`, at most `limit`. */
   list(host: string, options: { after?: string; limit: number }): Promise<string[]>
   count(host: string): Promise<number>
+}
+
+/** An account that was removed, with what is needed of the roster that it had. */
+export interface AccountRemoval {
+  user: string
+  items: Pick<RosterItem, 'jid' | 'subscription' | 'ask' | 'approved'>[]
+  /** Bare JIDs of those whose requests it had not answered. */
+  requests: string[]
 }
 
 export type Subscription = 'none' | 'to' | 'from' | 'both'
@@ -82,12 +97,12 @@ export interface OfflineMessage {
 }
 
 export interface OfflineRepository {
-  /** 'full' when `limit` messages wait already; `Infinity` is no limit. `at` is milliseconds since 1970. */
-  add(user: string, host: string, xml: string, at: number, limit: number): Promise<'stored' | 'full'>
+  /** The message's id; 'full' when `limit` messages wait already; `Infinity` is no limit. `at` is milliseconds since 1970. */
+  add(user: string, host: string, xml: string, at: number, limit: number): Promise<number | 'full'>
   /** The oldest messages after `after`, at most `limit`. */
   page(user: string, host: string, options: { after: number; limit: number }): Promise<OfflineMessage[]>
-  /** Removes the messages with an id up to and including `upTo`. */
-  remove(user: string, host: string, upTo: number): Promise<void>
+  /** Removes the account's messages with these ids. */
+  remove(user: string, host: string, ids: readonly number[]): Promise<void>
   count(user: string, host: string): Promise<number>
 }
 
@@ -104,6 +119,12 @@ export interface PrivateXmlRepository {
   get(user: string, host: string, ns: string, name: string): Promise<string | undefined>
   /** Replaces the fragments with the same root elements; all or none. False when the account would have more than `limit`; then nothing is written. */
   put(user: string, host: string, fragments: readonly PrivateFragment[], limit: number): Promise<boolean>
+  /** In byte order of namespaces and names, behind `after`, at most `limit`. */
+  list(
+    user: string,
+    host: string,
+    page: { after: Pick<PrivateFragment, 'ns' | 'name'>; limit: number },
+  ): Promise<PrivateFragment[]>
 }
 
 /** A field of a vCard as the directory knows it, such as `last`. */
@@ -172,16 +193,22 @@ export interface ArchivedMessage {
   id: string
   /** The stanza as XML in UTF-8. */
   xml: Uint8Array
+  /** The other side's bare JID; in the archive of a room, that of the user who said it, or of the room itself. */
+  contact: string
 }
 
 export interface ArchiveEntry extends ArchivedMessage {
+  /** With `host` the owner: an account, or a room, which is a localpart on the domain of its service. */
   user: string
   host: string
-  /** The other side's bare JID. */
-  contact: string
   /** The other side's resourcepart; '' for none. */
   resource: string
+  /** Only in the archive of a room: what the room calls who said it. */
+  nick?: string
 }
+
+/** A message that comes with the archive of another server. */
+export type ArchiveImport = Pick<ArchiveEntry, 'id' | 'contact' | 'resource' | 'xml'>
 
 /** Which messages of an archive are meant; all without any. */
 export interface ArchiveFilter {
@@ -189,6 +216,8 @@ export interface ArchiveFilter {
   contact?: string
   /** Exchanged with this resource of the contact. */
   resource?: string
+  /** Said by whom the room calls so; never together with a contact. */
+  nick?: string
   /** With ids between these two, which need not be there themselves: ids, or bounds of `boundBefore`. */
   after?: string
   before?: string
@@ -210,10 +239,12 @@ export interface ArchivePreferences {
   never: string[]
 }
 
-/** Message archives, each with an owner of the form `user@host`. XEP-0313 */
+/** Message archives, each with an owner of the form `user@host`: an account or a room. XEP-0313 */
 export interface ArchiveRepository {
   /** What is appended in one tick is written together. */
   append(entry: ArchiveEntry): Promise<void>
+  /** Adds those of one owner's messages, in the order of their ids, whose ids are not there; resolves with how many these were. */
+  insert(user: string, host: string, entries: readonly ArchiveImport[]): Promise<number>
   /** In the order of their ids; undefined when one of `known` is not there. Costs the same however long the archive is. */
   page(user: string, host: string, page: ArchivePage): Promise<ArchivedMessage[] | undefined>
   /** The messages with these ids that meet the filter, in order; undefined when one of the ids is not there. */
@@ -225,6 +256,10 @@ export interface ArchiveRepository {
   ): Promise<ArchivedMessage[] | undefined>
   /** How many there are, but no more than `limit`. */
   count(user: string, host: string, filter: ArchiveFilter, limit: number): Promise<number>
+  /** Replaces what is kept under an id; false when there is nothing. */
+  replace(user: string, host: string, id: string, xml: Uint8Array): Promise<boolean>
+  /** Removes all messages of an owner. */
+  forget(user: string, host: string): Promise<void>
   /** The first id and the last; undefined for an empty archive. */
   ends(user: string, host: string): Promise<{ first: string; last: string } | undefined>
   /**
@@ -289,7 +324,10 @@ export interface MucLightBlock {
 export interface MucLightRepository {
   /** Undefined when there is no such room; `current` when its version is `known`. */
   load(service: string, room: string, known?: string): Promise<MucLightRoom | 'current' | undefined>
-  /** `full`: an occupant is in `roomsPerUser` rooms of the service already. `Infinity` is no limit. */
+  /**
+   * `full`: an occupant is in `roomsPerUser` rooms of the service already. `Infinity` is no limit. An archive that was left behind under
+   * that name is removed: it was another room's.
+   */
   create(service: string, room: string, state: MucLightRoom, roomsPerUser: number): Promise<'done' | 'exists' | 'full'>
   /** `stale`: the room has not the version `before`. `full`: somebody who comes is in `roomsPerUser` rooms already. Then nothing is written. */
   update(
@@ -299,7 +337,7 @@ export interface MucLightRepository {
     change: MucLightChange,
     roomsPerUser: number,
   ): Promise<'done' | 'stale' | 'full'>
-  /** False: the room has not the version `before`. */
+  /** Removes the room with its archive. False: the room has not the version `before`. */
   remove(service: string, room: string, before: string): Promise<boolean>
   /** A page of the rooms that a user is in; undefined when the room that it is asked for by is none of them, or `index` lies behind them. */
   roomsOf(service: string, jid: string, page: MucLightPageRequest): Promise<MucLightPage | undefined>
@@ -313,6 +351,67 @@ export interface MucLightRepository {
   blocked(service: string, jid: string): Promise<MucLightBlock[]>
   /** Changes what a user blocks: removals, then additions. */
   block(service: string, jid: string, put: readonly MucLightBlock[], remove: readonly MucLightBlock[]): Promise<void>
+}
+
+export type MucStanding = 'owner' | 'admin' | 'member' | 'outcast' | 'none'
+
+/** How a user stands to a room. */
+export interface MucAffiliation {
+  /** Bare JID in canonical form; a domain for everybody there. */
+  jid: string
+  /** `none` only with a nick. */
+  affiliation: MucStanding
+  /** That the user has registered. XEP-0045 §7.10 */
+  nick?: string
+  /** Why it is so. */
+  reason?: string
+}
+
+/** What service discovery shows of a room, and whether the room outlives its occupants. */
+export interface MucListing {
+  name: string
+  isPublic: boolean
+  isPersistent: boolean
+}
+
+/** A room of multi-user chat, without its address. What its parts mean is the business of whoever serves it; each is stored as JSON. */
+export interface MucRoom {
+  configuration: object
+  subject?: object
+  /** What was said last, as it was when the room came to rest. */
+  history: readonly object[]
+  /** In no certain order. */
+  affiliations: MucAffiliation[]
+}
+
+/** What of a room is written; what is not named stays. */
+export interface MucChange {
+  configured?: { configuration: object; listing: MucListing }
+  subject?: object
+  history?: readonly object[]
+  put?: MucAffiliation[]
+  /** Bare JIDs. */
+  remove?: string[]
+}
+
+/** Rooms of multi-user chat, by the domain of their service and their localpart. XEP-0045 */
+export interface MucRepository {
+  load(service: string, room: string): Promise<MucRoom | undefined>
+  /** False when there is a room of this name. What the archive holds under the name is removed: it was another room's. */
+  create(service: string, room: string, state: MucRoom & { listing: MucListing }): Promise<boolean>
+  /** Applies the change as a whole, removals first; false when there is no such room. */
+  update(service: string, room: string, change: MucChange): Promise<boolean>
+  /** Removes the room, and what the archive holds of it; false when there is no such room. */
+  remove(service: string, room: string): Promise<boolean>
+  /** Removes the rooms that do not outlive their occupants: for when nobody can be in one. */
+  removeTemporary(service: string): Promise<void>
+  /** A page of the public rooms, in byte order of `room`, the localpart; what the page is asked for by need not be there. */
+  list(
+    service: string,
+    page: MucLightPageRequest,
+  ): Promise<{ count: number; index: number; rooms: { room: string; name: string }[] }>
+  /** Localparts of the rooms that a bare JID has something to do with, in byte order. */
+  affiliated(service: string, jid: string): Promise<string[]>
 }
 
 /** Facts about the installation as a whole, such as the secret it was born with. */
@@ -331,6 +430,7 @@ export interface Store {
   readonly privacy: PrivacyRepository
   readonly archive: ArchiveRepository
   readonly mucLight: MucLightRepository
+  readonly muc: MucRepository
   readonly meta: MetaRepository
   /** Writes what waits, then closes. */
   close(): Promise<void>

@@ -6,7 +6,11 @@ import type {
   ArchiveEntry,
   ArchivePage,
   Credentials,
+  MucChange,
   MucLightRoom,
+  MucListing,
+  MucRoom,
+  OfflineMessage,
   PrivacyItem,
   RosterItem,
   ScramKeys,
@@ -25,6 +29,9 @@ const keys = (name: string): ScramKeys => ({
   storedKey: Buffer.from(`stored ${name}`),
   serverKey: Buffer.from(`server ${name}`),
 })
+
+/** Of a message that was stored. */
+const anId = expect.any(Number)
 
 const credentials = (name = 'romeo'): Credentials => ({ scram: { sha: keys(name), sha256: keys(`${name}256`) } })
 
@@ -151,6 +158,45 @@ export function describeStore(name: string, open: () => Promise<Store>): void {
         expect(await store.accounts.exists('juliet', host)).toBe(true)
         expect((await store.rosters.load('juliet', host)).items).toHaveLength(1)
         expect(await store.offline.count('juliet', host)).toBe(1)
+      })
+
+      it('remembers a removal, with whom the roster tied, until it is finished; also when the name is somebody else’s by then', async () => {
+        for (const user of ['romeo', 'juliet', 'benvolio']) await store.accounts.create(user, host, credentials())
+        await store.rosters.update('romeo', host, {
+          put: [
+            item('a@x', { subscription: 'both', name: 'A' }),
+            item('b@x', { ask: true }),
+            item('c@x', { approved: true }),
+          ],
+          putRequests: [{ jid: 'd@x', xml: '<presence/>' }],
+        })
+        expect(await store.accounts.unfinishedRemovals(host, { limit: 9 })).toEqual([])
+        expect(await store.accounts.remove('nobody', host)).toBe(false)
+        for (const user of ['romeo', 'juliet']) await store.accounts.remove(user, host)
+        await store.accounts.create('romeo', host, credentials('another'))
+        const romeo = {
+          user: 'romeo',
+          items: [
+            { jid: 'a@x', subscription: 'both', ask: false, approved: false },
+            { jid: 'b@x', subscription: 'none', ask: true, approved: false },
+            { jid: 'c@x', subscription: 'none', ask: false, approved: true },
+          ],
+          requests: ['d@x'],
+        }
+        const juliet = { user: 'juliet', items: [], requests: [] }
+        const [first, second, ...more] = await store.accounts.unfinishedRemovals(host, { limit: 9 })
+        expect([first, { ...second!, items: second!.items.sort((a, b) => (a.jid < b.jid ? -1 : 1)) }, more]).toEqual([
+          juliet,
+          romeo,
+          [],
+        ])
+        expect(await store.accounts.unfinishedRemovals(host, { limit: 1 })).toEqual([juliet])
+        expect(await store.accounts.unfinishedRemovals(host, { after: 'romeo', limit: 1 })).toEqual([])
+        expect(await store.accounts.unfinishedRemovals(other, { limit: 9 })).toEqual([])
+        await store.accounts.finishRemoval('romeo', host)
+        await store.accounts.finishRemoval('nobody', host)
+        expect(await store.accounts.unfinishedRemovals(host, { limit: 9 })).toEqual([juliet])
+        expect(await store.accounts.exists('romeo', host)).toBe(true)
       })
 
       it('gives a new account nothing that was left under its name after the old one was removed', async () => {
@@ -328,24 +374,23 @@ export function describeStore(name: string, open: () => Promise<Store>): void {
       it('gives messages back in the order of their arrival, page by page', async () => {
         const sent = Array.from({ length: 25 }, (_, index) => `<message id="${index}">🐱</message>`)
         const results = await Promise.all(sent.map(xml => store.offline.add('romeo', host, xml, 1, Infinity)))
-        expect(new Set(results)).toEqual(new Set(['stored']))
-        const found: string[] = []
+        const found: OfflineMessage[] = []
         for (let after = 0; ; ) {
           const page = await store.offline.page('romeo', host, { after, limit: 10 })
           if (page.length === 0) break
-          found.push(...page.map(message => message.xml))
+          found.push(...page)
           after = page.at(-1)?.id ?? after
         }
-        expect(found).toEqual(sent)
+        expect(found).toEqual(sent.map((xml, index) => ({ id: results[index], xml })))
       })
 
       it('takes no more than the limit for one account, and more again once some are gone', async () => {
         const add = () => store.offline.add('romeo', host, '<message/>', 1, 2)
-        expect([await add(), await add(), await add()]).toEqual(['stored', 'stored', 'full'])
-        expect(await store.offline.add('juliet', host, '<message/>', 1, 2)).toBe('stored')
+        expect([await add(), await add(), await add()]).toEqual([anId, anId, 'full'])
+        expect(await store.offline.add('juliet', host, '<message/>', 1, 2)).toEqual(anId)
         const [first] = await store.offline.page('romeo', host, { after: 0, limit: 1 })
-        await store.offline.remove('romeo', host, first?.id ?? 0)
-        expect([await add(), await add()]).toEqual(['stored', 'full'])
+        await store.offline.remove('romeo', host, [first?.id ?? 0])
+        expect([await add(), await add()]).toEqual([anId, 'full'])
         expect(await store.offline.add('romeo', other, '<message/>', 1, 0)).toBe('full')
       })
 
@@ -353,25 +398,31 @@ export function describeStore(name: string, open: () => Promise<Store>): void {
         const results = await Promise.all(
           Array.from({ length: 5 }, () => store.offline.add('romeo', host, '<m/>', 1, 3)),
         )
-        expect(results).toEqual(['stored', 'stored', 'stored', 'full', 'full'])
+        expect(results).toEqual([anId, anId, anId, 'full', 'full'])
       })
 
       it('never gives an id twice, so that a late removal takes nothing that came after it', async () => {
         await store.offline.add('romeo', host, '<message id="old"/>', 1, 10)
         const [old] = await store.offline.page('romeo', host, { after: 0, limit: 10 })
-        await store.offline.remove('romeo', host, old?.id ?? 0)
+        await store.offline.remove('romeo', host, [old?.id ?? 0])
         await store.offline.add('romeo', host, '<message id="new"/>', 1, 10)
-        await store.offline.remove('romeo', host, old?.id ?? 0)
+        await store.offline.remove('romeo', host, [old?.id ?? 0])
         const left = await store.offline.page('romeo', host, { after: old?.id ?? 0, limit: 10 })
         expect(left.map(message => message.xml)).toEqual(['<message id="new"/>'])
       })
 
-      it('removes up to an id, of one account only', async () => {
-        for (const user of ['romeo', 'juliet', 'romeo', 'romeo'])
-          await store.offline.add(user, host, '<message/>', 1, 10)
-        const page = await store.offline.page('romeo', host, { after: 0, limit: 10 })
-        await store.offline.remove('romeo', host, page[1]?.id ?? 0)
-        expect(await store.offline.page('romeo', host, { after: 0, limit: 10 })).toEqual([page[2]])
+      it('removes messages by their ids, of one account only', async () => {
+        const add = (user: string) => store.offline.add(user, host, '<message/>', 1, 10)
+        const [first, others, second, third] = [
+          await add('romeo'),
+          await add('juliet'),
+          await add('romeo'),
+          await add('romeo'),
+        ]
+        await store.offline.remove('romeo', host, [Number(first), Number(others), Number(third)])
+        expect(await store.offline.page('romeo', host, { after: 0, limit: 10 })).toEqual([
+          { id: second, xml: '<message/>' },
+        ])
         expect(await store.offline.count('juliet', host)).toBe(1)
       })
 
@@ -397,6 +448,25 @@ export function describeStore(name: string, open: () => Promise<Store>): void {
         expect(await get('a', 'other')).toBe('<other xmlns="a"/>')
         expect(await get('b')).toBeUndefined()
         expect(await store.privateXml.get('romeo', other, 'a', 'storage')).toBeUndefined()
+      })
+
+      it('lists the fragments page by page, by namespace and name', async () => {
+        const kept = awkward.map(ns => ({ ns: `urn:${ns}`, name: 'a', xml: `<a n="${ns.length}"/>` }))
+        const more = { ns: kept[0]!.ns, name: 'b', xml: '<b/>' }
+        await store.privateXml.put('romeo', host, [...kept, more], 100)
+        await store.privateXml.put('juliet', host, [more], 100)
+        const listed = []
+        for (let after = { ns: '', name: '' }; ; ) {
+          const page = await store.privateXml.list('romeo', host, { after, limit: 3 })
+          listed.push(...page)
+          const last = page.at(-1)
+          if (last === undefined) break
+          after = last
+        }
+        const inOrder = [...kept, more].sort((a, b) =>
+          Buffer.compare(Buffer.from(`${a.ns} ${a.name}`), Buffer.from(`${b.ns} ${b.name}`)),
+        )
+        expect(listed).toEqual(inOrder)
       })
 
       it('takes no more roots than the limit, replacements aside, and then nothing of what came together', async () => {
@@ -657,6 +727,81 @@ export function describeStore(name: string, open: () => Promise<Store>): void {
         expect(await store.archive.count('romeo', other, {}, 9)).toBe(1)
       })
 
+      describe('of rooms (§6.1.2)', () => {
+        const domain = () => `muclight.${host}`
+        const said = (number: number, nick: string | undefined, user = 'tea') =>
+          entry(number, { user, host: domain(), contact: `${nick ?? user}@x`, resource: '', ...(nick && { nick }) })
+        const numbers = async (options: ArchivePage, user = 'tea') =>
+          (await store.archive.page(user, domain(), options))?.map(
+            ({ id }) => (microsecondOf(id) - microsecondOf(idOf(0))) / 700,
+          )
+        const fillRooms = () =>
+          Promise.all([
+            ...[1, 2, 3, 4, 5].map(number => store.archive.append(said(number, number % 2 ? 'witch' : 'ðórr'))),
+            store.archive.append(said(6, undefined)),
+            store.archive.append(said(7, 'witch', 'heath')),
+            store.archive.append(entry(8, { user: 'tea' })),
+          ])
+
+        it('are apart from those of accounts and of one another', async () => {
+          await fillRooms()
+          expect(await numbers({ limit: 9 })).toEqual([1, 2, 3, 4, 5, 6])
+          expect(await numbers({ limit: 9 }, 'heath')).toEqual([7])
+          expect(await page({ limit: 9 })).toEqual([])
+          const [first] = (await store.archive.page('tea', domain(), { limit: 1 })) ?? []
+          expect(first?.contact).toBe('witch@x')
+        })
+
+        it('are filtered by nick, page by page, and counted', async () => {
+          await fillRooms()
+          expect(await numbers({ limit: 9, nick: 'witch' })).toEqual([1, 3, 5])
+          expect(await numbers({ limit: 2, nick: 'witch', isLast: true })).toEqual([3, 5])
+          expect(await numbers({ limit: 2, nick: 'witch', after: idOf(1) })).toEqual([3, 5])
+          expect(await numbers({ limit: 9, nick: 'ðórr', before: idOf(4) })).toEqual([2])
+          expect(await numbers({ limit: 9, nick: 'nobody' })).toEqual([])
+          expect(await numbers({ limit: 9, contact: 'witch@x' })).toEqual([1, 3, 5])
+          expect(await store.archive.count('tea', domain(), { nick: 'witch' }, 9)).toBe(3)
+          const picked = await store.archive.pick('tea', domain(), [idOf(1), idOf(2)], { nick: 'ðórr' })
+          expect(picked?.map(({ id }) => id)).toEqual([idOf(2)])
+        })
+
+        it('have another message in the place of one, which keeps its id (XEP-0424 §4)', async () => {
+          await fillRooms()
+          const xml = Buffer.from('<message><retracted/></message>')
+          expect(await store.archive.replace('tea', domain(), idOf(3), xml)).toBe(true)
+          expect(await store.archive.replace('tea', domain(), idOf(7), xml)).toBe(false)
+          expect(await store.archive.replace('nowhere', domain(), idOf(3), xml)).toBe(false)
+          const found = await store.archive.page('tea', domain(), { limit: 9, nick: 'witch' })
+          expect(found?.map(({ id }) => id)).toEqual([idOf(1), idOf(3), idOf(5)])
+          expect(Buffer.from(found![1]!.xml).equals(xml)).toBe(true)
+        })
+
+        it('are forgotten as a whole, and may begin anew', async () => {
+          await fillRooms()
+          await store.archive.forget('tea', domain())
+          expect(await numbers({ limit: 9 })).toEqual([])
+          expect(await numbers({ limit: 9, known: [idOf(1)] })).toBeUndefined()
+          expect(await numbers({ limit: 9 }, 'heath')).toEqual([7])
+          expect(await store.archive.count('tea', host, {}, 9)).toBe(1)
+          await store.archive.append(said(9, 'witch'))
+          expect(await numbers({ limit: 9 })).toEqual([9])
+        })
+
+        it('are gone with their rooms of light group chat, and no new room finds what another left behind (ML-26)', async () => {
+          const state: MucLightRoom = { version: 'v', configuration: {}, occupants: [] }
+          await fillRooms()
+          expect(await store.mucLight.create(domain(), 'tea', state, 9)).toBe('done')
+          expect(await numbers({ limit: 9 })).toEqual([])
+          await store.archive.append(said(9, 'witch'))
+          expect(await store.mucLight.create(domain(), 'tea', state, 9)).toBe('exists')
+          expect(await store.mucLight.remove(domain(), 'tea', 'older')).toBe(false)
+          expect(await numbers({ limit: 9 })).toEqual([9])
+          expect(await store.mucLight.remove(domain(), 'tea', 'v')).toBe(true)
+          expect(await numbers({ limit: 9 })).toEqual([])
+          expect(await numbers({ limit: 9 }, 'heath')).toEqual([7])
+        })
+      })
+
       it('keeps preferences (XEP-0441)', async () => {
         expect(await store.archive.preferences('romeo', host)).toBeUndefined()
         const first = { standard: 'roster', always: ['a@x/ü'], never: ['b@x', 'c@x'] } as const
@@ -677,6 +822,23 @@ export function describeStore(name: string, open: () => Promise<Store>): void {
         await store.accounts.remove('romeo', host)
         expect(await page({ limit: 9 })).toEqual([])
         expect(await store.archive.preferences('romeo', host)).toBeUndefined()
+      })
+
+      it('takes the messages of another server’s archive once, whatever is there already', async () => {
+        const from = (time: number) => ({
+          id: archiveId(time, '0123abcd'),
+          contact: 'a@x',
+          resource: 'r',
+          xml: Buffer.from(`<message n="${time}"/>`),
+        })
+        await store.archive.append({ user: 'romeo', host, ...from(20) })
+        expect(await store.archive.insert('romeo', host, [from(10), from(20), from(30)])).toBe(2)
+        expect(await store.archive.insert('romeo', host, [from(10), from(30)])).toBe(0)
+        expect(await store.archive.insert('juliet', host, [from(10)])).toBe(1)
+        const page = await store.archive.page('romeo', host, { contact: 'a@x', resource: 'r', limit: 9 })
+        expect(page?.map(({ id, xml }) => [id, Buffer.from(xml).toString()])).toEqual(
+          [10, 20, 30].map(time => [from(time).id, `<message n="${time}"/>`]),
+        )
       })
 
       it('shows a read what was appended before it, without waiting', async () => {
@@ -861,6 +1023,152 @@ export function describeStore(name: string, open: () => Promise<Store>): void {
       })
     })
 
+    describe('multi-user chat (XEP-0045)', () => {
+      const listing = (change: Partial<MucListing> = {}): MucListing => ({
+        name: 'Tea',
+        isPublic: true,
+        isPersistent: true,
+        ...change,
+      })
+      const state = (...owners: string[]): MucRoom => ({
+        configuration: { name: 'Tea', limit: 3, hidden: false, nobody: null },
+        history: [],
+        affiliations: owners.map(jid => ({ jid, affiliation: 'owner' })),
+      })
+      const make = (room: string, shown: Partial<MucListing> = {}, service = host) =>
+        store.muc.create(service, room, { ...state('a@x'), listing: listing(shown) })
+      const load = async (room: string): Promise<MucRoom | undefined> => {
+        const found = await store.muc.load(host, room)
+        return found && { ...found, affiliations: found.affiliations.sort((a, b) => (a.jid < b.jid ? -1 : 1)) }
+      }
+      const update = (room: string, change: MucChange) => store.muc.update(host, room, change)
+
+      it('keeps a room, and knows no other', async () => {
+        expect(await make('tea')).toBe(true)
+        expect(await store.muc.create(host, 'tea', { ...state('b@x'), listing: listing() })).toBe(false)
+        expect(await load('tea')).toEqual(state('a@x'))
+        expect(await load('coffee')).toBeUndefined()
+        expect(await store.muc.load(other, 'tea')).toBeUndefined()
+      })
+
+      it('changes what is named and nothing else', async () => {
+        await make('tea')
+        const subject = { message: "<message><subject>It's 5</subject></message>", at: 17 }
+        const history = [{ id: 'a', message: '<message/>' }]
+        expect(await update('tea', { subject })).toBe(true)
+        expect(await update('tea', { history })).toBe(true)
+        expect(await load('tea')).toEqual({ ...state('a@x'), subject, history })
+        const configuration = { name: 'Coffee' }
+        expect(await update('tea', { configured: { configuration, listing: listing({ name: 'Coffee' }) } })).toBe(true)
+        expect(await load('tea')).toEqual({ ...state('a@x'), configuration, subject, history })
+        expect(await update('tea', { history: [] })).toBe(true)
+        expect(await load('tea')).toEqual({ ...state('a@x'), configuration, subject })
+        expect(await update('coffee', { history })).toBe(false)
+        expect(await load('coffee')).toBeUndefined()
+      })
+
+      it('changes how users stand to a room', async () => {
+        await make('tea')
+        const put: MucChange['put'] = [
+          { jid: 'b@x', affiliation: 'none', nick: 'Bea' },
+          { jid: 'c@x', affiliation: 'outcast', reason: 'spam' },
+        ]
+        expect(await update('tea', { put, remove: ['a@x', 'absent@x'] })).toBe(true)
+        expect((await load('tea'))?.affiliations).toEqual(put)
+        expect(await update('tea', { put: [{ jid: 'b@x', affiliation: 'member' }], remove: ['c@x'] })).toBe(true)
+        expect((await load('tea'))?.affiliations).toEqual([{ jid: 'b@x', affiliation: 'member' }])
+      })
+
+      it('tells which rooms somebody has to do with', async () => {
+        for (const room of ['c', 'a', 'b']) await make(room)
+        await make('elsewhere', {}, other)
+        await update('b', { remove: ['a@x'] })
+        expect(await store.muc.affiliated(host, 'a@x')).toEqual(['a', 'c'])
+        expect(await store.muc.affiliated(host, 'nobody@x')).toEqual([])
+      })
+
+      it('forgets a removed room with its archive', async () => {
+        const archived = async (room: string) => (await store.archive.page(room, host, { limit: 9 }))?.length
+        const say = (room: string, at: number) =>
+          store.archive.append({
+            user: room,
+            host,
+            id: archiveId(at, '0'.repeat(8)),
+            contact: 'a@x',
+            resource: '',
+            xml: Buffer.from('<message/>'),
+          })
+        await make('tea')
+        await make('coffee')
+        await say('tea', 1)
+        await say('coffee', 2)
+        expect(await store.muc.remove(host, 'tea')).toBe(true)
+        expect(await store.muc.remove(host, 'tea')).toBe(false)
+        expect(await archived('tea')).toBe(0)
+        expect(await archived('coffee')).toBe(1)
+        expect(await load('tea')).toBeUndefined()
+        expect(await store.muc.affiliated(host, 'a@x')).toEqual(['coffee'])
+        await say('tea', 3)
+        expect(await make('tea')).toBe(true)
+        expect(await archived('tea')).toBe(0)
+      })
+
+      it('removes the rooms that do not outlive their occupants', async () => {
+        await make('kept')
+        await make('temporary', { isPersistent: false })
+        await make('elsewhere', { isPersistent: false }, other)
+        await store.muc.removeTemporary(host)
+        expect(await load('kept')).toEqual(state('a@x'))
+        expect(await load('temporary')).toBeUndefined()
+        expect(await store.muc.affiliated(host, 'a@x')).toEqual(['kept'])
+        expect(await store.muc.load(other, 'elsewhere')).toEqual(state('a@x'))
+      })
+
+      it('pages through the public rooms of a service', async () => {
+        for (const room of ['c', 'a', 'e', 'b', 'd']) await make(room, { name: room.toUpperCase() })
+        await make('bb', { isPublic: false })
+        await make('elsewhere', {}, other)
+        const page = async (request: Omit<Parameters<Store['muc']['list']>[1], 'limit'>, limit = 2) => {
+          const { count, index, rooms } = await store.muc.list(host, { limit, ...request })
+          expect(rooms.map(({ name }) => name)).toEqual(rooms.map(({ room }) => room.toUpperCase()))
+          return [count, index, rooms.map(({ room }) => room).join('')]
+        }
+        expect(await page({})).toEqual([5, 0, 'ab'])
+        expect(await page({ after: 'b' })).toEqual([5, 2, 'cd'])
+        expect(await page({ after: 'd' })).toEqual([5, 4, 'e'])
+        expect(await page({ after: 'e' })).toEqual([5, 0, ''])
+        expect(await page({ before: '' })).toEqual([5, 3, 'de'])
+        expect(await page({ before: 'c' })).toEqual([5, 0, 'ab'])
+        expect(await page({ index: 1 })).toEqual([5, 1, 'bc'])
+        expect(await page({ index: 9 })).toEqual([5, 0, ''])
+        expect(await page({}, 0)).toEqual([5, 0, ''])
+        expect(await page({}, Infinity)).toEqual([5, 0, 'abcde'])
+        const hidden = { configuration: {}, listing: listing({ isPublic: false }) }
+        await update('a', { configured: hidden })
+        expect(await page({})).toEqual([4, 0, 'bc'])
+      })
+
+      it.each(awkward)('treats %j as a name and nothing else', async name => {
+        await make(name, { name })
+        await make('bystander')
+        const put = [{ jid: `${name}@x`, affiliation: 'member', nick: name, reason: name } as const]
+        expect(await update(name, { put, remove: ['a@x'] })).toBe(true)
+        expect((await load(name))?.affiliations).toEqual(put)
+        expect(await store.muc.affiliated(host, `${name}@x`)).toEqual([name])
+        expect((await store.muc.list(host, { limit: 9 })).rooms).toContainEqual({ room: name, name })
+        expect(await store.muc.remove(host, name)).toBe(true)
+        expect(await load('bystander')).toEqual(state('a@x'))
+      })
+
+      it('keeps addresses as long as they may be', async () => {
+        const long = () => randomBytes(512).toString('hex').slice(0, 1023)
+        const [service, room, jid] = [long(), long(), `${long()}@${long()}`]
+        await store.muc.create(service, room, { ...state(jid), listing: listing() })
+        expect(await store.muc.affiliated(service, jid)).toEqual([room])
+        expect((await store.muc.list(service, { limit: 1 })).rooms[0]?.room).toBe(room)
+      })
+    })
+
     describe('facts about the installation', () => {
       it('keeps the first value of a key', async () => {
         const first = Buffer.from([0, 1, 255])
@@ -902,7 +1210,7 @@ export function describeStore(name: string, open: () => Promise<Store>): void {
       const results = Array.from({ length: 20 }, () => another.offline.add('romeo', host, '<message/>', 1, Infinity))
       const closing = another.close()
       await expect(another.accounts.exists('romeo', host)).rejects.toHaveProperty('name', 'StoreUnavailable')
-      expect(new Set(await Promise.all(results))).toEqual(new Set(['stored']))
+      expect(await Promise.all(results)).not.toContain('full')
       await closing
       await expect(another.accounts.exists('romeo', host)).rejects.toHaveProperty('name', 'StoreUnavailable')
     })

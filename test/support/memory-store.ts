@@ -1,4 +1,5 @@
 import {
+  type AccountRemoval,
   type AccountRepository,
   type ArchiveEntry,
   type ArchiveFilter,
@@ -7,7 +8,10 @@ import {
   type Credentials,
   type LastActivity,
   type LastActivityRepository,
+  type MucAffiliation,
   type MucLightRoom,
+  type MucListing,
+  type MucRoom,
   type OfflineRepository,
   type PrivacyLists,
   type PrivacyRepository,
@@ -28,6 +32,7 @@ interface Account {
 /** The store's contract kept in maps. It answers a turn of the microtask queue later, and fails when told to. */
 export class MemoryStore implements Store {
   readonly #accounts = new Map<string, Account>()
+  readonly #removals = new Map<string, AccountRemoval>()
   readonly #rosters = new Map<string, Roster>()
   readonly #offline = new Map<string, { id: number; xml: string }[]>()
   readonly #privateXml = new Map<string, readonly PrivateFragment[]>()
@@ -39,6 +44,7 @@ export class MemoryStore implements Store {
   readonly #mucLightRooms = new Map<string, MucLightRoom>()
   /** Each block as its kind and its JID, in their order. */
   readonly #mucLightBlocks = new Map<string, string[]>()
+  readonly #mucRooms = new Map<string, MucRoom & { listing: MucListing }>()
   readonly #meta = new Map<string, Buffer>()
   #lastOfflineId = 0
   /** While true every request rejects with `StoreUnavailable`. */
@@ -66,6 +72,10 @@ export class MemoryStore implements Store {
       }),
     remove: (user, host) =>
       this.#do('accounts.remove', user, host, key => {
+        if (this.#accounts.has(key)) {
+          const { items, requests } = this.#roster(key)
+          this.#removals.set(key, { user, items, requests: requests.map(({ jid }) => jid) })
+        }
         this.#rosters.delete(key)
         for (const table of [this.#offline, this.#privateXml, this.#vcards, this.#lastActivity, this.#privacy]) {
           table.delete(key)
@@ -73,6 +83,16 @@ export class MemoryStore implements Store {
         for (const table of [this.#archive, this.#archivePreferences]) table.delete(key)
         return this.#accounts.delete(key)
       }),
+    unfinishedRemovals: (host, { after = '', limit }) =>
+      this.#do('accounts.unfinishedRemovals', '', host, () =>
+        [...this.#removals]
+          .filter(([key, { user }]) => key.endsWith(`@${host}`) && user > after)
+          .map(([, removal]) => removal)
+          .sort((a, b) => (a.user < b.user ? -1 : 1))
+          .slice(0, limit),
+      ),
+    finishRemoval: (user, host) =>
+      this.#do('accounts.finishRemoval', user, host, key => void this.#removals.delete(key)),
     list: (host, { after = '', limit }) =>
       this.#do('accounts.list', '', host, () =>
         this.#users(host)
@@ -106,17 +126,17 @@ export class MemoryStore implements Store {
         if (waiting.length >= limit) return 'full'
         this.#lastOfflineId += 1
         this.#offline.set(key, [...waiting, { id: this.#lastOfflineId, xml }])
-        return 'stored'
+        return this.#lastOfflineId
       }),
     page: (user, host, { after, limit }) =>
       this.#do('offline.page', user, host, key =>
         (this.#offline.get(key) ?? []).filter(({ id }) => id > after).slice(0, limit),
       ),
-    remove: (user, host, upTo) =>
+    remove: (user, host, ids) =>
       this.#do('offline.remove', user, host, key => {
         this.#offline.set(
           key,
-          (this.#offline.get(key) ?? []).filter(({ id }) => id > upTo),
+          (this.#offline.get(key) ?? []).filter(({ id }) => !ids.includes(id)),
         )
       }),
     count: (user, host) => this.#do('offline.count', user, host, key => this.#offline.get(key)?.length ?? 0),
@@ -135,6 +155,14 @@ export class MemoryStore implements Store {
         if (next.length > limit) return false
         this.#privateXml.set(key, next)
         return true
+      }),
+    list: (user, host, { after, limit }) =>
+      this.#do('privateXml.list', user, host, key => {
+        const keyOf = ({ ns, name }: Pick<PrivateFragment, 'ns' | 'name'>) => `${ns} ${name}`
+        return (this.#privateXml.get(key) ?? [])
+          .filter(fragment => keyOf(fragment) > keyOf(after))
+          .sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1))
+          .slice(0, limit)
       }),
   }
 
@@ -181,6 +209,17 @@ export class MemoryStore implements Store {
       this.#do('archive.append', entry.user, entry.host, key => {
         this.#archive.set(key, [...(this.#archive.get(key) ?? []), { ...entry, xml: Buffer.from(entry.xml) }])
       }),
+    insert: (user, host, entries) =>
+      this.#do('archive.insert', user, host, key => {
+        const before = this.#archive.get(key) ?? []
+        const added = entries.filter(({ id }) => !before.some(entry => entry.id === id))
+        const all = [...before, ...added.map(entry => ({ ...entry, user, host }))]
+        this.#archive.set(
+          key,
+          all.sort((a, b) => (a.id < b.id ? -1 : 1)),
+        )
+        return added.length
+      }),
     page: (user, host, { limit, isLast = false, known = [], ...filter }) =>
       this.#do('archive.page', user, host, key => {
         const all = this.#archive.get(key) ?? []
@@ -194,6 +233,13 @@ export class MemoryStore implements Store {
         if (!ids.every(id => all.some(entry => entry.id === id))) return undefined
         return all.filter(entry => ids.includes(entry.id) && meets(filter)(entry))
       }),
+    replace: (user, host, id, xml) =>
+      this.#do('archive.replace', user, host, key => {
+        const found = this.#archive.get(key)?.find(entry => entry.id === id)
+        if (found) found.xml = Buffer.from(xml)
+        return found !== undefined
+      }),
+    forget: (user, host) => this.#do('archive.forget', user, host, key => void this.#archive.delete(key)),
     count: (user, host, filter, limit) =>
       this.#do('archive.count', user, host, key =>
         Math.min(limit, (this.#archive.get(key) ?? []).filter(meets(filter)).length),
@@ -232,6 +278,7 @@ export class MemoryStore implements Store {
         if (this.#mucLightRooms.has(key)) return 'exists'
         if (state.occupants.some(({ jid }) => this.#mucLightRoomsOf(service, jid).length >= roomsPerUser)) return 'full'
         this.#mucLightRooms.set(key, structuredClone(state))
+        this.#archive.delete(key)
         return 'done'
       }),
     update: (service, room, before, change, roomsPerUser) =>
@@ -248,12 +295,11 @@ export class MemoryStore implements Store {
         return 'done'
       }),
     remove: (service, room, before) =>
-      this.#do(
-        'mucLight.remove',
-        room,
-        service,
-        key => this.#mucLightRooms.get(key)?.version === before && this.#mucLightRooms.delete(key),
-      ),
+      this.#do('mucLight.remove', room, service, key => {
+        if (this.#mucLightRooms.get(key)?.version !== before) return false
+        this.#archive.delete(key)
+        return this.#mucLightRooms.delete(key)
+      }),
     roomsOf: (service, jid, { limit, after, before, index = 0 }) =>
       this.#do('mucLight.roomsOf', jid, service, () => {
         const all = this.#mucLightRoomsOf(service, jid)
@@ -296,6 +342,68 @@ export class MemoryStore implements Store {
       .sort((a, b) => (a.room < b.room ? -1 : 1))
   }
 
+  readonly muc: Store['muc'] = {
+    load: (service, room) =>
+      this.#do('muc.load', room, service, key => {
+        const found = this.#mucRooms.get(key)
+        if (found === undefined) return undefined
+        const { listing, ...state } = found
+        // What goes through JSON.
+        return JSON.parse(JSON.stringify(state)) as MucRoom
+      }),
+    create: (service, room, state) =>
+      this.#do('muc.create', room, service, key => {
+        if (this.#mucRooms.has(key)) return false
+        this.#mucRooms.set(key, structuredClone(state))
+        this.#archive.delete(key)
+        return true
+      }),
+    update: (service, room, change) =>
+      this.#do('muc.update', room, service, key => {
+        const found = this.#mucRooms.get(key)
+        if (found === undefined) return false
+        const { configured, put = [], remove = [], ...parts } = structuredClone(change)
+        const replaced = new Set([...remove, ...put.map(({ jid }) => jid)])
+        const affiliations: MucAffiliation[] = [...found.affiliations.filter(one => !replaced.has(one.jid)), ...put]
+        this.#mucRooms.set(key, { ...found, ...configured, ...parts, affiliations })
+        return true
+      }),
+    remove: (service, room) =>
+      this.#do('muc.remove', room, service, key => {
+        this.#archive.delete(key)
+        return this.#mucRooms.delete(key)
+      }),
+    removeTemporary: service =>
+      this.#do('muc.removeTemporary', '', service, () => {
+        for (const [key, { listing }] of this.#mucRooms) {
+          if (!key.endsWith(`@${service}`) || listing.isPersistent) continue
+          this.#mucRooms.delete(key)
+          this.#archive.delete(key)
+        }
+      }),
+    list: (service, { limit, after, before, index = 0 }) =>
+      this.#do('muc.list', '', service, () => {
+        const all = this.#mucRoomsOf(service, ({ listing }) => listing.isPublic)
+        const found = all.filter(({ room }) => room > (after ?? '') && (!before || room < before))
+        const page = before === undefined ? found.slice(after === undefined ? index : 0) : found.slice(-limit)
+        const rooms = page.slice(0, limit)
+        return { count: all.length, index: rooms[0] === undefined ? 0 : all.indexOf(rooms[0]), rooms }
+      }),
+    affiliated: (service, jid) =>
+      this.#do('muc.affiliated', jid, service, () =>
+        this.#mucRoomsOf(service, ({ affiliations }) => affiliations.some(one => one.jid === jid)).map(
+          ({ room }) => room,
+        ),
+      ),
+  }
+
+  #mucRoomsOf(service: string, isMeant: (room: MucRoom & { listing: MucListing }) => boolean) {
+    return [...this.#mucRooms]
+      .filter(([key, room]) => key.endsWith(`@${service}`) && isMeant(room))
+      .map(([key, { listing }]) => ({ room: key.slice(0, -service.length - 1), name: listing.name }))
+      .sort((a, b) => (a.room < b.room ? -1 : 1))
+  }
+
   readonly meta: Store['meta'] = {
     putIfAbsent: async (key, value) => {
       const standing = this.#meta.get(key) ?? value
@@ -330,10 +438,11 @@ export class MemoryStore implements Store {
 }
 
 const meets =
-  ({ contact = '', resource = '', after = '', before = '~' }: ArchiveFilter) =>
+  ({ contact = '', resource = '', nick = '', after = '', before = '~' }: ArchiveFilter) =>
   (entry: ArchiveEntry) =>
     (contact === '' || entry.contact === contact) &&
     (resource === '' || entry.resource === resource) &&
+    (nick === '' || entry.nick === nick) &&
     entry.id > after &&
     entry.id < before
 

@@ -5,6 +5,9 @@ import { lastActivity } from './0004-last-activity.js'
 import { privacyLists } from './0005-privacy-lists.js'
 import { archive } from './0006-archive.js'
 import { mucLight } from './0007-muc-light.js'
+import { muc } from './0008-muc.js'
+import { accountRemovals } from './0009-account-removals.js'
+import { roomArchives } from './0010-room-archives.js'
 
 /** One step of the schema. It never changes once released: a correction is another step. */
 export interface Migration {
@@ -24,4 +27,7 @@ export const migrations: readonly Migration[] = [
   privacyLists,
   archive,
   mucLight,
+  muc,
+  accountRemovals,
+  roomArchives,
 ]

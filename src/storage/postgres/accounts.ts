@@ -15,6 +15,18 @@ const insertKeys = sql(`
 const update = sql('UPDATE accounts SET password = $3 WHERE host = $1 AND username = $2')
 const deleteKeys = sql('DELETE FROM scram_keys WHERE host = $1 AND username = $2')
 const deleteAccount = sql('DELETE FROM accounts WHERE host = $1 AND username = $2')
+const remember = sql(`
+  INSERT INTO account_removals (host, localpart, items, requests)
+  SELECT host, username,
+    (SELECT coalesce(json_agg(json_build_array(jid, subscription, flags)), '[]')::text FROM roster_items AS item
+      WHERE item.host = accounts.host AND item.username = accounts.username),
+    (SELECT coalesce(json_agg(jid), '[]')::text FROM subscription_requests AS request
+      WHERE request.host = accounts.host AND request.username = accounts.username)
+  FROM accounts WHERE host = $1 AND username = $2
+  ON CONFLICT (host, localpart) DO UPDATE SET items = excluded.items, requests = excluded.requests`)
+const removals = sql(`
+  SELECT localpart, items, requests FROM account_removals WHERE host = $1 AND localpart > $2 ORDER BY localpart LIMIT $3`)
+const finish = sql('DELETE FROM account_removals WHERE host = $1 AND localpart = $2')
 const empty = accountTables.map(table => sql(`DELETE FROM ${table} WHERE host = $1 AND username = $2`))
 
 const removeData = (session: Session, user: string, host: string) => empty.map(query => session.run(query, host, user))
@@ -29,10 +41,18 @@ export const accountVerbs = {
     accountList: async (session, host, after, limit) =>
       (await session.all(list, host, after, limit)).map(row => String(row[0])),
     accountCount: async (session, host) => Number((await session.get(count, host))?.[0]),
+    accountRemovals: async (session, host, after, limit) =>
+      // The cast: what the columns hold, which are NOT NULL.
+      (await session.all(removals, host, after, limit)) as [string, string, string][],
   },
   writes: {
+    accountFinishRemoval: async (session, user, host) => void (await session.run(finish, host, user)),
     async accountRemove(session, user, host) {
-      const results = await Promise.all([...removeData(session, user, host), session.run(deleteAccount, host, user)])
+      const results = await Promise.all([
+        session.run(remember, host, user),
+        ...removeData(session, user, host),
+        session.run(deleteAccount, host, user),
+      ])
       return results.at(-1) !== 0
     },
   },

@@ -102,8 +102,8 @@ export class PostgresClient {
   }
 
   /** Messages for many accounts: every lane writes those of its own. */
-  async #append([columns, xml]: Parameters<Verbs['archiveAppend']>): Promise<void> {
-    const parts = partsOfAppend(columns, xml, (user, host) => this.#laneOf(subjectOf(['archiveAppend', user, host])))
+  async #append([json, xml]: Parameters<Verbs['archiveAppend']>): Promise<void> {
+    const parts = partsOfAppend(json, xml, (user, host) => this.#laneOf(subjectOf(['archiveAppend', user, host])))
     await Promise.all([...parts].map(([lane, args]) => this.#enter(lane, ['archiveAppend', ...args], weigh(args))))
   }
 

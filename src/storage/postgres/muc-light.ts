@@ -30,6 +30,7 @@ const putOccupant = sql(`
 const removeOccupants = sql(`
   DELETE FROM muc_light_occupants WHERE service = $1 AND room = $2 AND md5(jid) IN (SELECT md5(unnest($3::text[])))`)
 const empty = sql('DELETE FROM muc_light_occupants WHERE service = $1 AND room = $2')
+const forget = sql('DELETE FROM archive WHERE host = $1 AND username = $2')
 
 const count = sql('SELECT count(*) FROM muc_light_occupants WHERE service = $1 AND md5(jid) = md5($2)')
 const isIn = sql('SELECT 1 FROM muc_light_occupants WHERE service = $1 AND md5(jid) = md5($2) AND room = $3')
@@ -125,6 +126,7 @@ export const mucLightVerbs = {
       if (await isFull(session, service, name, put, limit)) return 'full'
       await Promise.all([
         session.run(insert, service, name, version, configuration),
+        session.run(forget, service, name),
         ...putAll(session, service, name, put),
       ])
       return 'done'
@@ -141,7 +143,7 @@ export const mucLightVerbs = {
     },
     async mucLightRemove(session, service, name, before) {
       if ((await session.run(remove, service, name, before)) === 0) return false
-      await session.run(empty, service, name)
+      await Promise.all([session.run(empty, service, name), session.run(forget, service, name)])
       return true
     },
   },

@@ -8,10 +8,16 @@ const put = sql(`
   INSERT INTO private_xml (host, username, ns, name, xml) VALUES ($1, $2, $3, $4, $5)
   ON CONFLICT (host, username, md5(name || ' ' || ns)) DO UPDATE SET xml = excluded.xml`)
 const keys = sql('SELECT ns, name FROM private_xml WHERE host = $1 AND username = $2 LIMIT $3')
+/** An account has few of them, which the index finds: they may be sorted. */
+const list = sql(`
+  SELECT ns, name, xml FROM private_xml WHERE host = $1 AND username = $2 AND (ns, name) > ($3, $4) ORDER BY ns, name LIMIT $5`)
 
 /** What PostgreSQL does for private XML. */
 export const privateXmlVerbs = {
   reads: {
+    privateXmlList: async (session, user, host, ns, name, limit) =>
+      // The cast: what the columns hold, which are NOT NULL.
+      (await session.all(list, host, user, ns, name, limit)) as [string, string, string][],
     privateXmlGet: async (session, user, host, ns, name) => (await session.get(get, host, user, ns, name))?.[0],
   },
   dialogues: {

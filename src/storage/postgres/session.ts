@@ -7,7 +7,7 @@ import type { Verbs } from '../sqlite/protocol.js'
  */
 
 /** An array is one parameter, for `unnest`. */
-export type Parameter = Value | readonly string[] | readonly number[]
+export type Parameter = Value | readonly (string | null)[] | readonly number[]
 
 export interface Statement {
   /** By which a connection knows the statement that it has prepared. */

@@ -3,6 +3,7 @@ import { accountVerbs } from './accounts.js'
 import { archiveVerbs } from './archive.js'
 import { lastActivityVerbs } from './last-activity.js'
 import { metaVerbs } from './meta.js'
+import { mucVerbs } from './muc.js'
 import { mucLightVerbs } from './muc-light.js'
 import { offlineVerbs } from './offline.js'
 import { privacyVerbs } from './privacy.js'
@@ -26,6 +27,7 @@ const reads = {
   ...privacyVerbs.reads,
   ...archiveVerbs.reads,
   ...mucLightVerbs.reads,
+  ...mucVerbs.reads,
 }
 const dialogues = {
   ...accountVerbs.dialogues,
@@ -33,6 +35,7 @@ const dialogues = {
   ...privateXmlVerbs.dialogues,
   ...archiveVerbs.dialogues,
   ...mucLightVerbs.dialogues,
+  ...mucVerbs.dialogues,
 }
 export const verbs: PostgresVerbs = {
   ...reads,
@@ -44,6 +47,7 @@ export const verbs: PostgresVerbs = {
   ...privacyVerbs.writes,
   ...archiveVerbs.writes,
   ...mucLightVerbs.writes,
+  ...mucVerbs.writes,
   ...metaVerbs.writes,
 }
 
@@ -53,13 +57,17 @@ export const isRead = (verb: string) => verb in reads
 /** Whether a verb goes on asking after an answer, so that the next one has to wait for its end. */
 export const isDialogue = (verb: string) => verb in dialogues
 
-/** Whether a verb looks at more than one account: it sees every write of any of them that was asked for before. */
+/** Whether a verb looks at more than one account or room: it sees every write of any of them that was asked for before. */
 export const isWide = (verb: string) => WIDE.has(verb)
 const WIDE = new Set<string>([
   'accountList',
   'accountCount',
+  'accountRemovals',
   'vcardSearch',
   'archiveExpire',
+  'mucList',
+  'mucAffiliated',
+  'mucRemoveTemporary',
 ] satisfies (keyof PostgresVerbs)[])
 
 /** What a request is about: those about the same come one after the other. An account, by the first two arguments; else what they name. */

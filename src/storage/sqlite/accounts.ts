@@ -1,6 +1,10 @@
-import type { AccountRepository, Credentials, ScramHash } from '../store.js'
+import type { AccountRemoval, AccountRepository, Credentials, ScramHash } from '../store.js'
 import type { Database, Value } from './database.js'
 import type { Request } from './protocol.js'
+import { APPROVED, ASK } from './rosters.js'
+
+/** A removal between the threads: localpart, then the two columns of JSON. */
+type RemovalRow = [user: string, items: string, requests: string]
 
 /** Every table keyed by (host, username): removing an account empties them all. A new repository adds its tables here. */
 export const accountTables = [
@@ -36,6 +40,19 @@ export function accountVerbs(database: Database) {
   const update = database.prepare('UPDATE accounts SET password = ? WHERE host = ? AND username = ?')
   const deleteKeys = database.prepare('DELETE FROM scram_keys WHERE host = ? AND username = ?')
   const deleteAccount = database.prepare('DELETE FROM accounts WHERE host = ? AND username = ?')
+  const remember = database.prepare(`
+    INSERT INTO account_removals (host, localpart, items, requests)
+    SELECT host, username,
+      (SELECT json_group_array(json_array(jid, subscription, flags)) FROM roster_items AS item
+        WHERE item.host = accounts.host AND item.username = accounts.username),
+      (SELECT json_group_array(jid) FROM subscription_requests AS request
+        WHERE request.host = accounts.host AND request.username = accounts.username)
+    FROM accounts WHERE host = ? AND username = ?
+    ON CONFLICT DO UPDATE SET items = excluded.items, requests = excluded.requests`)
+  const removals = database.prepare(
+    'SELECT localpart, items, requests FROM account_removals WHERE host = ? AND localpart > ? ORDER BY localpart LIMIT ?',
+  )
+  const finish = database.prepare('DELETE FROM account_removals WHERE host = ? AND localpart = ?')
   const empty = accountTables.map(table => database.prepare(`DELETE FROM ${table} WHERE host = ? AND username = ?`))
 
   const removeData = (user: string, host: string) => {
@@ -51,6 +68,8 @@ export function accountVerbs(database: Database) {
       accountList: (host: string, after: string, limit: number) =>
         list.all(host, after, limit).map(row => String(row[0])),
       accountCount: (host: string) => Number(count.get(host)?.[0]),
+      // The cast: the columns are typed (STRICT) and NOT NULL.
+      accountRemovals: (host: string, after: string, limit: number) => removals.all(host, after, limit) as RemovalRow[],
     },
     writes: {
       accountCreate(user: string, host: string, password: string | null, keys: Value[][]) {
@@ -65,7 +84,9 @@ export function accountVerbs(database: Database) {
         putKeys(user, host, keys)
         return true
       },
+      accountFinishRemoval: (user: string, host: string) => void finish.run(host, user),
       accountRemove(user: string, host: string) {
+        remember.run(host, user)
         removeData(user, host)
         return deleteAccount.run(host, user) > 0
       },
@@ -81,8 +102,26 @@ export function accountRepository(request: Request): AccountRepository {
     create: (user, host, credentials) => request('accountCreate', user, host, ...pack(credentials)),
     setCredentials: (user, host, credentials) => request('accountSet', user, host, ...pack(credentials)),
     remove: (user, host) => request('accountRemove', user, host),
+    unfinishedRemovals: async (host, { after = '', limit }) =>
+      (await request('accountRemovals', host, after, limit)).map(unpackRemoval),
+    finishRemoval: (user, host) => request('accountFinishRemoval', user, host),
     list: (host, { after, limit }) => request('accountList', host, after ?? '', limit),
     count: host => request('accountCount', host),
+  }
+}
+
+function unpackRemoval([user, items, requests]: RemovalRow): AccountRemoval {
+  // What `accountRemove` wrote.
+  const rows = JSON.parse(items) as [string, AccountRemoval['items'][number]['subscription'], number][]
+  return {
+    user,
+    items: rows.map(([jid, subscription, flags]) => ({
+      jid,
+      subscription,
+      ask: (flags & ASK) !== 0,
+      approved: (flags & APPROVED) !== 0,
+    })),
+    requests: JSON.parse(requests) as string[],
   }
 }
 

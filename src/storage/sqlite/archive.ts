@@ -3,17 +3,21 @@ import type { ArchivedMessage, ArchiveEntry, ArchiveFilter, ArchivePreferences, 
 import type { Database, Query, Value } from './database.js'
 import type { Request } from './protocol.js'
 
-/** Entries between the threads: user, host, id, contact, resource and the length of the XML of each, one after the other. */
-type Columns = (string | number)[]
+/** Entries, one after the other: user, host, id, contact, resource, nick, and where in the XML of all its own begins and how long it is. */
+type Columns = (string | number | null)[]
 /** A message between the threads. */
-type MessageRow = [id: string, xml: Uint8Array]
-/** A filter between the threads: contact ('' for any), resource ('' for any), and the ids that bound it. */
-type FilterRow = [contact: string, resource: string, after: string, before: string]
+type MessageRow = [id: string, xml: Uint8Array, contact: string]
+/** An imported message between the threads. */
+type ImportRow = [id: string, contact: string, resource: string, xml: Uint8Array]
+/** A filter between the threads: contact, resource and nick ('' for any), and the ids that bound it. */
+type FilterRow = [contact: string, resource: string, nick: string, after: string, before: string]
 /** The same as the statements have it: the microseconds between which the ids are. */
 type Bounds = [after: number, before: number]
-type By = 'all' | 'contact' | 'resource'
+type By = 'all' | 'contact' | 'resource' | 'nick'
 
-const columnsPerEntry = 6
+const columnsPerEntry = 8
+/** Rows that one statement writes: each call into SQLite costs about as much as a row. */
+const rowsAtOnce = 16
 /** Behind every id: ids are ASCII. */
 const END = '\x7f'
 /** Owners that one request looks at when old messages are removed. */
@@ -21,15 +25,22 @@ const ownersPerExpiry = 500
 /** Entries in one request: it is one call, and so one piece of a transaction. */
 const entriesPerRequest = 1_000
 
-/** Where the messages of an archive are found; SQLite would not choose the second index by itself. */
+/** The index for each filter, and what it is looked into for; SQLite would not choose the right one by itself. */
+const indexes: Record<By, [name: string, column: string]> = {
+  all: ['archived_messages_by_time', ''],
+  contact: ['archived_messages_by_contact', 'AND contact_hash = ?'],
+  resource: ['archived_messages_by_contact', 'AND contact_hash = ?'],
+  nick: ['archived_messages_by_nick', 'AND nick = ?'],
+}
+
+/** Where the messages of an archive are found. */
 const meant = (by: By) => `
-  archived_messages INDEXED BY ${by === 'all' ? 'archived_messages_by_time' : 'archived_messages_by_contact'}
-  WHERE archive = ? ${by === 'all' ? '' : 'AND contact_hash = ?'} AND time > ? AND time < ?`
+  archived_messages INDEXED BY ${indexes[by][0]} WHERE archive = ? ${indexes[by][1]} AND time > ? AND time < ?`
 
 /** The statements that read a page, by what is filtered and by direction. All of them walk along an index. */
 export function archivePageSql(by: By, order: 'ASC' | 'DESC'): string {
-  const filters = { all: '', contact: 'AND contact = ?', resource: 'AND contact = ? AND resource = ?' }
-  return `SELECT time, secret, xml FROM ${meant(by)} ${filters[by]} ORDER BY time ${order} LIMIT ?`
+  const filters = { all: '', contact: 'AND contact = ?', resource: 'AND contact = ? AND resource = ?', nick: '' }
+  return `SELECT time, secret, xml, contact FROM ${meant(by)} ${filters[by]} ORDER BY time ${order} LIMIT ?`
 }
 
 /** Does not look at the contact where its hash is the same: counting is to read nothing but the index. */
@@ -45,29 +56,67 @@ function hash(text: string): number {
 }
 
 /** An id is the only one with its time. A bound is in front of all ids with the same time. */
-function boundsOf([, , after, before]: FilterRow): Bounds {
+function boundsOf([, , , after, before]: FilterRow): Bounds {
   const from = after === '' ? -1 : microsecondOf(after) - (secretOf(after) === '' ? 1 : 0)
   return [from, before === END ? Number.MAX_SAFE_INTEGER : microsecondOf(before)]
 }
 
+/** A message as the statements that write it take it. */
+type EntryValues = [
+  host: string,
+  user: string,
+  time: number,
+  secret: string,
+  contactHash: number,
+  contact: string,
+  resource: string,
+  nick: string | null,
+  xml: Uint8Array,
+]
+
+function valuesAt(columns: Columns, at: number, all: Uint8Array): EntryValues {
+  const start = Number(columns[at + 6])
+  const xml = all.subarray(start, start + Number(columns[at + 7]))
+  // The casts: what the repository packs.
+  const text = (index: number) => columns[at + index] as string
+  return valuesOf(text(0), text(1), text(2), text(3), text(4), columns[at + 5] as string | null, xml)
+}
+
+const valuesOf = (
+  user: string,
+  host: string,
+  id: string,
+  contact: string,
+  resource: string,
+  nick: string | null,
+  xml: Uint8Array,
+): EntryValues => [host, user, microsecondOf(id), secretOf(id), hash(contact), contact, resource, nick, xml]
+
 /** What the worker does for the archives. */
 export function archiveVerbs(database: Database) {
-  const threeOf = (sql: (by: By) => string) => ({
+  const eachOf = (sql: (by: By) => string): Record<By, Query> => ({
     all: database.prepare(sql('all')),
     contact: database.prepare(sql('contact')),
     resource: database.prepare(sql('resource')),
+    nick: database.prepare(sql('nick')),
   })
   const insert = database.prepare(`
-    INSERT INTO archived_messages (archive, time, secret, contact_hash, contact, resource, xml)
-    SELECT archive, ?, ?, ?, ?, ?, ? FROM archive WHERE host = ? AND username = ?`)
+    INSERT INTO archived_messages (archive, time, secret, contact_hash, contact, resource, nick, xml)
+    SELECT archive, ?, ?, ?, ?, ?, ?, ? FROM archive WHERE host = ? AND username = ?`)
+  /** Leaves out the rows whose archive is not there yet. */
+  const insertSeveral = database.prepare(`
+    INSERT OR IGNORE INTO archived_messages (archive, time, secret, contact_hash, contact, resource, nick, xml) VALUES
+    ${new Array(rowsAtOnce).fill('((SELECT archive FROM archive WHERE host = ? AND username = ?), ?, ?, ?, ?, ?, ?, ?)')}`)
   const open = database.prepare('INSERT INTO archive (host, username) VALUES (?, ?)')
   const archive = database.prepare('SELECT archive FROM archive WHERE host = ? AND username = ?')
-  const first = threeOf(by => archivePageSql(by, 'ASC'))
-  const last = threeOf(by => archivePageSql(by, 'DESC'))
-  const counts = threeOf(countSql)
+  const first = eachOf(by => archivePageSql(by, 'ASC'))
+  const last = eachOf(by => archivePageSql(by, 'DESC'))
+  const counts = eachOf(countSql)
   const one = database.prepare(
-    'SELECT xml, contact, resource FROM archived_messages WHERE archive = ? AND time = ? AND secret = ?',
+    'SELECT xml, contact, resource, nick FROM archived_messages WHERE archive = ? AND time = ? AND secret = ?',
   )
+  const replace = database.prepare('UPDATE archived_messages SET xml = ? WHERE archive = ? AND time = ? AND secret = ?')
+  const forget = database.prepare('DELETE FROM archive WHERE host = ? AND username = ?')
   const has = database.prepare('SELECT 1 FROM archived_messages WHERE archive = ? AND time = ? AND secret = ?')
   const end = (order: string) =>
     database.prepare(`SELECT time, secret FROM archived_messages WHERE archive = ? ORDER BY time ${order} LIMIT 1`)
@@ -88,26 +137,36 @@ export function archiveVerbs(database: Database) {
   /** undefined where nothing was ever archived. */
   const archiveOf = (user: string, host: string) => archive.get(host, user)?.[0]
   const page = (queries: Record<By, Query>, of: Value, filter: FilterRow, limit: number) => {
-    const [contact, resource] = filter
+    const [contact, resource, nick] = filter
     const bounds = boundsOf(filter)
+    if (nick !== '') return queries.nick.all(of, nick, ...bounds, limit)
     if (contact === '') return queries.all.all(of, ...bounds, limit)
     if (resource === '') return queries.contact.all(of, hash(contact), ...bounds, contact, limit)
     return queries.resource.all(of, hash(contact), ...bounds, contact, resource, limit)
   }
   const countOf = (of: Value, filter: FilterRow, limit: number) => {
-    const [contact, resource] = filter
+    const [contact, resource, nick] = filter
     const bounds = boundsOf(filter)
+    if (nick !== '') return counts.nick.get(of, nick, ...bounds, limit)
     if (contact === '') return counts.all.get(of, ...bounds, limit)
     if (resource === '') return counts.contact.get(of, hash(contact), ...bounds, limit)
     return counts.resource.get(of, hash(contact), ...bounds, resource, limit)
   }
-  const append = (entry: Columns, xml: Uint8Array): void => {
-    // The casts: what the repository packs.
-    const [user, host, id, contact, resource] = entry as [string, string, string, string, string]
-    const values = [microsecondOf(id), secretOf(id), hash(contact), contact, resource, xml, host, user] as const
-    if (insert.run(...values) > 0) return
+  const append = ([host, user, ...values]: EntryValues): void => {
+    if (insert.run(...values, host, user) > 0) return
     open.run(host, user)
-    insert.run(...values)
+    insert.run(...values, host, user)
+  }
+  const isThere = (user: string, host: string, id: string) => {
+    const of = archiveOf(user, host)
+    return of !== undefined && has.get(of, microsecondOf(id), secretOf(id)) !== undefined
+  }
+  const appendSeveral = (entries: EntryValues[]): void => {
+    if (insertSeveral.run(...entries.flat()) === entries.length) return
+    for (const entry of entries) {
+      const [host, user, time, secret] = entry
+      if (!isThere(user, host, archiveId(time, secret))) append(entry)
+    }
   }
   return {
     reads: {
@@ -123,21 +182,22 @@ export function archiveVerbs(database: Database) {
         if (of === undefined) return known.length === 0 ? [] : undefined
         if (!known.every(id => has.get(of, microsecondOf(id), secretOf(id)) !== undefined)) return undefined
         // The cast: the columns are typed (STRICT) and NOT NULL.
-        const rows = page(isLast ? last : first, of, filter, limit) as [number, string, Uint8Array][]
-        const messages = rows.map(([time, secret, xml]): MessageRow => [archiveId(time, secret), xml])
+        const rows = page(isLast ? last : first, of, filter, limit) as [number, string, Uint8Array, string][]
+        const messages = rows.map(([time, secret, xml, from]): MessageRow => [archiveId(time, secret), xml, from])
         return isLast ? messages.reverse() : messages
       },
       archivePick(user: string, host: string, ids: readonly string[], filter: FilterRow): MessageRow[] | undefined {
-        const [contact, resource, after, before] = filter
+        const [contact, resource, nick, after, before] = filter
         const of = archiveOf(user, host)
         const picked: MessageRow[] = []
         for (const id of ids) {
           const row = of === undefined ? undefined : one.get(of, microsecondOf(id), secretOf(id))
           if (row === undefined) return undefined
-          const [xml, from, fromResource] = row as [Uint8Array, string, string] // as above
+          const [xml, from, fromResource, fromNick] = row as [Uint8Array, string, string, string | null] // as above
           if (contact !== '' && from !== contact) continue
           if (resource !== '' && fromResource !== resource) continue
-          if (id > after && id < before) picked.push([id, xml])
+          if (nick !== '' && fromNick !== nick) continue
+          if (id > after && id < before) picked.push([id, xml, from])
         }
         return picked
       },
@@ -153,14 +213,30 @@ export function archiveVerbs(database: Database) {
       archivePreferences: (user: string, host: string) => preferences.get(host, user),
     },
     writes: {
-      archiveAppend(columns: Columns, xml: Uint8Array): void {
-        let start = 0
+      /** `json` is an array, `Columns`: a text comes over from the other thread in a fraction of the time that values need. */
+      archiveAppend(json: string, xml: Uint8Array): void {
+        const columns: Columns = JSON.parse(json)
+        const entries: EntryValues[] = []
         for (let at = 0; at < columns.length; at += columnsPerEntry) {
-          const length = Number(columns[at + columnsPerEntry - 1])
-          append(columns.slice(at, at + columnsPerEntry), xml.subarray(start, start + length))
-          start += length
+          entries.push(valuesAt(columns, at, xml))
+          if (entries.length === rowsAtOnce) appendSeveral(entries.splice(0))
         }
+        for (const entry of entries) append(entry)
       },
+      archiveInsert(user: string, host: string, rows: readonly ImportRow[]): number {
+        let added = 0
+        for (const [id, contact, resource, xml] of rows) {
+          if (isThere(user, host, id)) continue
+          append(valuesOf(user, host, id, contact, resource, null, xml))
+          added += 1
+        }
+        return added
+      },
+      archiveReplace(user: string, host: string, id: string, xml: Uint8Array): boolean {
+        const of = archiveOf(user, host)
+        return of !== undefined && replace.run(xml, of, microsecondOf(id), secretOf(id)) > 0
+      },
+      archiveForget: (user: string, host: string) => void forget.run(host, user),
       archiveExpire(host: string, before: string, after: string, limit: number): string | undefined {
         let owner = after
         let left = limit
@@ -184,29 +260,36 @@ export function archiveVerbs(database: Database) {
 class Appender {
   #columns: Columns = []
   #xml: Uint8Array[] = []
+  /** Of all the XML. */
+  #length = 0
   #written: Promise<void> | undefined
   #settle: ((written: Promise<void>) => void) | undefined
 
   constructor(private readonly request: Request) {}
 
-  append({ user, host, id, contact, resource, xml }: ArchiveEntry): Promise<void> {
-    this.#columns.push(user, host, id, contact, resource, xml.byteLength)
-    this.#xml.push(xml)
+  append({ user, host, id, contact, resource, nick, xml }: ArchiveEntry): Promise<void> {
+    // Its sender's archive and its addressee's have the same, one after the other.
+    if (this.#xml.at(-1) !== xml) {
+      this.#xml.push(xml)
+      this.#length += xml.byteLength
+    }
+    this.#columns.push(user, host, id, contact, resource, nick ?? null, this.#length - xml.byteLength, xml.byteLength)
     this.#written ??= this.#begin()
     const written = this.#written
-    if (this.#xml.length === entriesPerRequest) this.flush()
+    if (this.#columns.length === entriesPerRequest * columnsPerEntry) this.flush()
     return written
   }
 
   /** Asks for what was gathered, before whatever is asked for next. */
   flush(): void {
     if (this.#settle === undefined) return
-    const [columns, xml, settle] = [this.#columns, this.#xml, this.#settle]
+    const [columns, xml, length, settle] = [this.#columns, this.#xml, this.#length, this.#settle]
     this.#columns = []
     this.#xml = []
+    this.#length = 0
     this.#written = undefined
     this.#settle = undefined
-    settle(this.request('archiveAppend', columns, joined(xml)))
+    settle(this.request('archiveAppend', JSON.stringify(columns), joined(xml, length)))
   }
 
   #begin(): Promise<void> {
@@ -218,10 +301,8 @@ class Appender {
 }
 
 /** One after the other, in memory of their own. */
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  let length = 0
-  for (const part of parts) length += part.byteLength
-  const whole = new Uint8Array(length)
+function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
+  const whole = Buffer.allocUnsafeSlow(length)
   let at = 0
   for (const part of parts) {
     whole.set(part, at)
@@ -240,6 +321,14 @@ export function archiveRepository(request: Request): ArchiveRepository {
   }
   return {
     append: entry => appender.append(entry),
+    insert: (user, host, entries) =>
+      ask(
+        'archiveInsert',
+        user,
+        host,
+        // Copies: a message takes the whole ArrayBuffer along.
+        entries.map(({ id, contact, resource, xml }) => [id, contact, resource, new Uint8Array(xml)]),
+      ),
     async page(user, host, { limit, isLast = false, known = [], ...filter }) {
       return (await ask('archivePage', user, host, packFilter(filter), limit, isLast, known))?.map(unpackMessage)
     },
@@ -248,6 +337,9 @@ export function archiveRepository(request: Request): ArchiveRepository {
       return (await ask('archivePick', user, host, sorted, packFilter(filter)))?.map(unpackMessage)
     },
     count: (user, host, filter, limit) => ask('archiveCount', user, host, packFilter(filter), limit),
+    // A copy: a message takes the whole ArrayBuffer along.
+    replace: (user, host, id, xml) => ask('archiveReplace', user, host, id, new Uint8Array(xml)),
+    forget: (user, host) => ask('archiveForget', user, host),
     async ends(user, host) {
       const [first, last] = await ask('archiveEnds', user, host)
       return first === undefined ? undefined : { first: String(first), last: String(last) }
@@ -264,11 +356,12 @@ export function archiveRepository(request: Request): ArchiveRepository {
   }
 }
 
-const packFilter = ({ contact = '', resource = '', after = '', before = END }: ArchiveFilter): FilterRow => [
+const packFilter = ({ contact = '', resource = '', nick = '', after = '', before = END }: ArchiveFilter): FilterRow => [
   contact,
   resource,
+  nick,
   after,
   before,
 ]
 
-const unpackMessage = ([id, xml]: MessageRow): ArchivedMessage => ({ id, xml })
+const unpackMessage = ([id, xml, contact]: MessageRow): ArchivedMessage => ({ id, xml, contact })

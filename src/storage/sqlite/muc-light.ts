@@ -28,6 +28,7 @@ export function mucLightVerbs(database: Database) {
     ON CONFLICT DO UPDATE SET is_owner = excluded.is_owner`)
   const removeOccupant = database.prepare('DELETE FROM muc_light_occupants WHERE service = ? AND room = ? AND jid = ?')
   const empty = database.prepare('DELETE FROM muc_light_occupants WHERE service = ? AND room = ?')
+  const forget = database.prepare('DELETE FROM archive WHERE host = ? AND username = ?')
 
   const count = database.prepare('SELECT count(*) FROM muc_light_occupants WHERE service = ? AND jid = ?')
   const countBefore = database.prepare(
@@ -115,6 +116,7 @@ export function mucLightVerbs(database: Database) {
         if (room.get(service, name) !== undefined) return 'exists'
         if (isFull(service, name, put, limit)) return 'full'
         insert.run(service, name, version, configuration)
+        forget.run(service, name)
         putAll(service, name, put)
         return 'done'
       },
@@ -138,6 +140,7 @@ export function mucLightVerbs(database: Database) {
       mucLightRemove(service: string, name: string, before: string): boolean {
         if (remove.run(service, name, before) === 0) return false
         empty.run(service, name)
+        forget.run(service, name)
         return true
       },
       mucLightBlock(service: string, jid: string, put: readonly BlockRow[], removed: readonly BlockRow[]): void {

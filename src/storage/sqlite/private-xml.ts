@@ -9,8 +9,13 @@ export function privateXmlVerbs(database: Database) {
     INSERT INTO private_xml (host, username, ns, name, xml) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET xml = excluded.xml`)
   const keys = database.prepare('SELECT ns, name FROM private_xml WHERE host = ? AND username = ? LIMIT ?')
+  const list = database.prepare(`
+    SELECT ns, name, xml FROM private_xml WHERE host = ? AND username = ? AND (ns, name) > (?, ?) ORDER BY ns, name LIMIT ?`)
   return {
     reads: {
+      privateXmlList: (user: string, host: string, ns: string, name: string, limit: number) =>
+        // The cast: the columns are typed (STRICT) and NOT NULL.
+        list.all(host, user, ns, name, limit) as [ns: string, name: string, xml: string][],
       privateXmlGet: (user: string, host: string, ns: string, name: string) => get.get(host, user, ns, name)?.[0],
     },
     writes: {
@@ -37,5 +42,9 @@ export function privateXmlRepository(request: Request): PrivateXmlRepository {
       return xml === undefined ? undefined : String(xml)
     },
     put: (user, host, fragments, limit) => request('privateXmlPut', user, host, fragments, limit),
+    async list(user, host, { after, limit }) {
+      const rows = await request('privateXmlList', user, host, after.ns, after.name, limit)
+      return rows.map(([ns, name, xml]) => ({ ns, name, xml }))
+    },
   }
 }

@@ -3,6 +3,7 @@ import { archiveVerbs } from './archive.js'
 import type { Database, DatabaseOptions } from './database.js'
 import { lastActivityVerbs } from './last-activity.js'
 import { metaVerbs } from './meta.js'
+import { mucVerbs } from './muc.js'
 import { mucLightVerbs } from './muc-light.js'
 import { offlineVerbs } from './offline.js'
 import { privacyVerbs } from './privacy.js'
@@ -28,6 +29,7 @@ export function prepareVerbs(database: Database) {
     privacyVerbs(database),
     archiveVerbs(database),
     mucLightVerbs(database),
+    mucVerbs(database),
     metaVerbs(database),
   ] as const
   return {

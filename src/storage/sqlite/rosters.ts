@@ -7,8 +7,9 @@ type ItemRow = [string, string, string, number, string]
 /** A subscription request between the threads: jid, xml. */
 type RequestRow = [string, string]
 
-const ASK = 1
-const APPROVED = 2
+/** Bits of the column `flags`. */
+export const ASK = 1
+export const APPROVED = 2
 
 /** What the worker does for the rosters. */
 export function rosterVerbs(database: Database) {
