@@ -138,6 +138,10 @@ export class ComponentConnection extends StreamConnection implements Recipient {
     return this.services.route(stanza)
   }
 
+  protected override write(stanza: Stanza): void {
+    super.write(content.outgoing(stanza))
+  }
+
   private maySpeakFor({ domain }: Jid): boolean {
     return !this.services.checksFrom || this.domains.includes(domain)
   }

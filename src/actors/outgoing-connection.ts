@@ -1,6 +1,7 @@
 /*
  * One stream to another server: feeds the machine of `protocols/stream/s2s-out.ts`, then writes what its owner, the actor of
- * the pair of domains, hands to it. Whatever becomes of it, the owner hears. RFC 6120 §13, XEP-0220
+ * the pair of domains, hands to it. Where both agreed on it, the other domain's stanzas come back on the stream (XEP-0288).
+ * Whatever becomes of it, the owner hears. RFC 6120 §13, XEP-0220
  */
 
 import type { DomainPair } from '../protocols/dialback.js'
@@ -13,10 +14,13 @@ import type { Frame, Header } from '../protocols/xml/framer.js'
 import { buildElement } from '../protocols/xml/tree.js'
 import type { OpenTransport, Transport } from '../transports/transport.js'
 import type { ActorInit } from './runtime/index.js'
+import { isServerStanza, relayed, serverContent } from './server-stanza.js'
 import { StreamConnection, type StreamServices } from './stream-connection.js'
 
-/** Elements that a peer may send on a stream which is ours to speak on; no option lifts it. */
+/** Elements but stanzas that a peer may send on a stream which is ours to speak on; no option lifts it. */
 const MOST_ELEMENTS = 10_000
+/** Longest language tag that is remembered, in bytes. spec/listeners.md §3.1.1 */
+const LANG_BYTES = 35
 /** The deadline of each state, and of rest. */
 const STATE = 'state'
 
@@ -24,6 +28,10 @@ const STATE = 'state'
 export interface OutgoingServices extends StreamServices {
   /** Begins our side of TLS with the server of this domain. */
   secure(transport: Transport, pair: DomainPair, onSecured: (certificate: PeerCertificate) => void): void
+  /** Bytes a second that may be read where stanzas come back; undefined = no limit. */
+  rateOf(pair: DomainPair): number | undefined
+  /** Takes a stanza of the other domain's on its way. */
+  route(stanza: Stanza): void | Promise<void>
 }
 
 /** The actor of the pair of domains, as its connection sees it. */
@@ -115,14 +123,26 @@ export class OutgoingConnection extends StreamConnection {
     return this.state.phase === 'securing'
   }
 
-  protected gotFrame(frame: Frame): void {
+  protected gotFrame(frame: Frame): void | Promise<void> {
+    if (isServerStanza(frame) && s2s.isTwoWay(this.state)) return this.stanza(frame)
     if (++this.elements > MOST_ELEMENTS) {
       this.negotiate({ type: 'broken', error: new StreamError('policy-violation', 'too much on a stream of ours') })
     } else this.negotiate({ type: 'received', element: buildElement(frame) })
   }
 
+  private stanza(frame: Frame): void | Promise<void> {
+    const stanza = relayed(frame, this.lang, (from, to) => s2s.mayRelay(this.state, from, to, this.environment))
+    if (stanza instanceof StreamError) return this.part({ error: stanza })
+    this.stanzasIn++
+    this.services.counters.stanzasIn++
+    this.rest()
+    return this.services.route(stanza)
+  }
+
   protected gotHeader(header: Header): void {
     this.hasSpoken = true
+    const { lang } = header
+    if (lang !== undefined && lang !== '' && Buffer.byteLength(lang) <= LANG_BYTES) this.lang = lang
     this.negotiate({ type: 'opened', header })
   }
 
@@ -166,8 +186,10 @@ export class OutgoingConnection extends StreamConnection {
   }
 
   private take({ state, effects }: s2s.Step): void {
+    // What means nothing wins the peer no time.
+    const isNothing = state === this.state && effects.length === 0
     this.state = state
-    if (state.phase !== 'closed') this.arm(STATE, this.services.transport.now() + s2s.limitOf(state))
+    if (state.phase !== 'closed' && !isNothing) this.arm(STATE, this.services.transport.now() + s2s.limitOf(state))
     for (const effect of effects) this.perform(effect)
   }
 
@@ -190,6 +212,10 @@ export class OutgoingConnection extends StreamConnection {
         this.handshake()
         return
       case 'established':
+        if (s2s.isTwoWay(this.state)) {
+          this.trust()
+          this.shape(this.services.rateOf(this.environment.pair))
+        }
         this.owner.established(this, effect.mechanism)
         return
       case 'answered':
@@ -214,9 +240,13 @@ export class OutgoingConnection extends StreamConnection {
     return this.header(true)
   }
 
-  /** Rest is counted from what we send. spec/listeners.md §3.2.5 */
+  /** Rest is counted from what we send, and from what comes back. spec/listeners.md §3.2.5 */
   protected override write(stanza: Stanza): void {
-    super.write(stanza)
+    super.write(serverContent.outgoing(stanza))
+    this.rest()
+  }
+
+  private rest(): void {
     this.arm(STATE, this.services.transport.now() + s2s.limitOf(this.state))
   }
 
@@ -231,6 +261,6 @@ export class OutgoingConnection extends StreamConnection {
   }
 
   override inspected(): Record<string, string | number | boolean> {
-    return { phase: this.state.phase, ...super.inspected() }
+    return { phase: this.state.phase, isBidi: s2s.isTwoWay(this.state), ...super.inspected() }
   }
 }

@@ -1,6 +1,7 @@
 /*
  * What one domain of ours sends to one domain elsewhere: finds the server, connects, keeps what waits for that, hands it to
- * the connection, and tells the senders when there is no way. spec/listeners.md §3.2.5
+ * the connection, and tells the senders when there is no way. While a stream is there that the other server opened and takes
+ * stanzas on, they go on that one (XEP-0288). spec/listeners.md §3.2.5
  */
 
 import type { DomainPair } from '../protocols/dialback.js'
@@ -14,6 +15,7 @@ import type { TransportContext } from '../transports/transport.js'
 import { peerOf } from './acceptor.js'
 import { type Loss, OutgoingConnection, type OutgoingOwner, type OutgoingServices } from './outgoing-connection.js'
 import { Actor, type ActorInit, type StopReason, spawnActor } from './runtime/index.js'
+import type { LentLoss, LentStream } from './server-connection.js'
 import { connection as connectionPolicy } from './supervision.js'
 
 /** Bytes that may wait for one server; no option lifts it. */
@@ -59,6 +61,7 @@ export interface PairServices {
   longestDelayOf(local: string): number
   /** Tells the senders, one after the other. */
   bounce(stanzas: readonly Stanza[], error: StanzaError): void
+  /** `detail` is how a stream was established, or the reason. */
   tell(what: 'established' | 'failed' | 'closed', pair: DomainPair, detail: string): void
   ended(server: OutgoingServer): void
 }
@@ -74,6 +77,8 @@ export type OutgoingMessage =
   | { readonly type: 'wake' }
   | { readonly type: 'ask'; readonly question: Question; readonly answer: Answer }
   | { readonly type: 'distrust' }
+  | { readonly type: 'lent'; readonly stream: LentStream }
+  | { readonly type: 'givenBack'; readonly stream: LentStream; readonly loss: LentLoss }
   | { readonly type: 'located'; readonly lookup: ServerLookup; readonly endpoints: readonly Endpoint[] }
   | { readonly type: 'dialled'; readonly reached: Reached | undefined }
   | { readonly type: 'established'; readonly connection: OutgoingConnection; readonly mechanism: string }
@@ -91,8 +96,13 @@ export class OutgoingServer extends Actor<OutgoingMessage> implements OutgoingOw
   private lookup: ServerLookup | undefined = undefined
   private dial: Dial | undefined = undefined
   private connection: OutgoingConnection | undefined = undefined
-  /** The same connection, once stanzas go to it without waiting. */
-  private open: OutgoingConnection | undefined = undefined
+  /** Streams that the other server opened, the oldest first. */
+  private readonly lentStreams: LentStream[] = []
+  /**
+   * The stream that stanzas go to without waiting: of its own and those that are lent the one that was there first, so that
+   * stanzas keep their order.
+   */
+  private open: LentStream | undefined = undefined
   private establishedAt: number | undefined = undefined
   private mayUseExternal = true
   private isRepeating = false
@@ -138,6 +148,16 @@ export class OutgoingServer extends Actor<OutgoingMessage> implements OutgoingOw
     if (!this.tell({ type: 'ask', question, answer })) answer(false)
   }
 
+  /** The stream takes stanzas of the pair, until it is given back. */
+  lent(stream: LentStream): void {
+    this.tell({ type: 'lent', stream })
+  }
+
+  givenBack(stream: LentStream, loss: LentLoss): void {
+    if (this.tell({ type: 'givenBack', stream, loss })) return
+    this.services.bounce(loss.undelivered, new StanzaError('remote-server-timeout'))
+  }
+
   // ---- OutgoingOwner: what its connection tells
 
   established(connection: OutgoingConnection, mechanism: string): void {
@@ -168,6 +188,12 @@ export class OutgoingServer extends Actor<OutgoingMessage> implements OutgoingOw
         return
       case 'distrust':
         this.connection?.end('policy-violation', 'the certificate is not trusted')
+        return
+      case 'lent':
+        this.borrow(message.stream)
+        return
+      case 'givenBack':
+        this.returned(message.stream, message.loss)
         return
       case 'located':
         this.located(message.lookup, message.endpoints)
@@ -208,9 +234,11 @@ export class OutgoingServer extends Actor<OutgoingMessage> implements OutgoingOw
 
   /** Does what comes next, if there is anything to do. */
   private wake(): void {
-    if (this.queue.length === 0 && this.questions.size === 0) return
+    // What a stream that is lent did not take waits until that one is given back.
+    const isWanted = this.queue.length > 0 && this.lentStreams.length === 0
+    if (!isWanted && this.questions.size === 0) return
     if (this.phase === 'idle') this.locate()
-    else if (this.queue.length > 0) this.connection?.want()
+    else if (isWanted) this.connection?.want()
   }
 
   private asked(question: Question, answer: Answer): void {
@@ -310,22 +338,60 @@ export class OutgoingServer extends Actor<OutgoingMessage> implements OutgoingOw
     this.delay = 0
     this.establishedAt = this.now()
     this.services.tell('established', this.pair, mechanism)
-    // What cannot go on its way now waits for the next connection.
-    while (this.queue.length > 0 && connection.deliver(this.queue[0]!)) this.drop(this.queue.shift()!)
-    if (this.queue.length === 0) this.open = connection
+    this.goOn()
+  }
+
+  /** Sends what waits on a stream that is there, if there is one. What cannot go on its way now waits for the next. */
+  private goOn(): void {
+    if (this.open !== undefined) return
+    const stream = this.establishedAt === undefined ? this.lentStreams[0] : this.connection
+    if (stream === undefined) return
+    while (this.queue.length > 0 && stream.deliver(this.queue[0]!)) this.drop(this.queue.shift()!)
+    if (this.queue.length === 0) this.open = stream
+  }
+
+  private borrow(stream: LentStream): void {
+    this.lentStreams.push(stream)
+    // Whatever was in the way, the other server is there again.
+    this.delay = 0
+    this.disarm(FORGET)
+    if (this.phase === 'waiting') {
+      this.disarm(RETRY)
+      this.phase = 'idle'
+    }
+    this.services.tell('established', this.pair, 'bidi')
+    this.goOn()
+  }
+
+  private returned(stream: LentStream, { reason, wasStuck, undelivered }: LentLoss): void {
+    const index = this.lentStreams.indexOf(stream)
+    // One that was lent to the actor before this one was counted then.
+    if (index !== -1) {
+      this.lentStreams.splice(index, 1)
+      this.services.tell('closed', this.pair, reason)
+    }
+    if (this.open === stream) this.open = undefined
+    this.requeue(undelivered)
+    this.goOn()
+    if (this.queue.length > 0 && this.lentStreams.length === 0) {
+      if (this.phase === 'waiting') this.refuse(this.refusal)
+      else if (wasStuck && this.phase === 'idle') this.fail('remote-server-timeout', reason)
+      else if (wasStuck) this.refuse('remote-server-timeout')
+    }
+    this.wake()
+    this.restIfDone()
   }
 
   private lost(connection: OutgoingConnection, { reason, wasStuck, hasSpoken, undelivered }: Loss): void {
     if (connection !== this.connection) return
     const lived = this.establishedAt === undefined ? undefined : this.now() - this.establishedAt
     this.connection = undefined
-    this.open = undefined
+    if (this.open === connection) this.open = undefined
     this.establishedAt = undefined
     this.phase = 'idle'
     if (lived !== undefined) this.services.tell('closed', this.pair, reason)
-    const behind = this.queue.splice(0)
-    for (const stanza of undelivered) this.keep(stanza, stanza.encodedLength())
-    this.queue.push(...behind)
+    this.requeue(undelivered)
+    this.goOn()
     const isRepeating = this.isRepeating
     this.isRepeating = false
     const isSearching = !hasSpoken && this.others.length > 0 && this.now() - this.searchedSince < SEARCH_MS
@@ -357,10 +423,15 @@ export class OutgoingServer extends Actor<OutgoingMessage> implements OutgoingOw
   }
 
   private giveUp(refusal: StanzaCondition): void {
+    this.refuse(refusal)
+    for (const key of [...this.questions.keys()]) this.settle(key, false)
+  }
+
+  /** Tells the senders of what waits. */
+  private refuse(refusal: StanzaCondition): void {
     const stanzas = this.queue.splice(0)
     for (const stanza of stanzas) this.drop(stanza)
     if (stanzas.length > 0) this.services.bounce(stanzas, new StanzaError(refusal))
-    for (const key of [...this.questions.keys()]) this.settle(key, false)
   }
 
   // ---- questions
@@ -392,6 +463,13 @@ export class OutgoingServer extends Actor<OutgoingMessage> implements OutgoingOw
     this.services.waiting.bytes += size
   }
 
+  /** They were on their way already, so they come before the others. */
+  private requeue(undelivered: readonly Stanza[]): void {
+    const behind = this.queue.splice(0)
+    for (const stanza of undelivered) this.keep(stanza, stanza.encodedLength())
+    this.queue.push(...behind)
+  }
+
   private drop(stanza: Stanza): void {
     const size = stanza.encodedLength()
     this.queuedBytes -= size
@@ -406,7 +484,8 @@ export class OutgoingServer extends Actor<OutgoingMessage> implements OutgoingOw
 
   /** Where nothing is to be remembered, the next stanza finds another actor. */
   private restIfDone(): void {
-    const isDone = this.queue.length === 0 && this.questions.size === 0 && this.connection === undefined
+    const isUnused = this.connection === undefined && this.lentStreams.length === 0
+    const isDone = this.queue.length === 0 && this.questions.size === 0 && isUnused
     if (isDone && this.delay === 0 && this.phase === 'idle') this.stop('idle')
   }
 
@@ -417,8 +496,10 @@ export class OutgoingServer extends Actor<OutgoingMessage> implements OutgoingOw
     for (const message of this.unhandled().control) {
       if (message.type === 'ask') message.answer(false)
       if (message.type === 'dialled') message.reached?.socket.destroy()
-      if (message.type === 'gone') for (const one of message.loss.undelivered) this.keep(one, one.encodedLength())
+      if (message.type === 'gone' || message.type === 'givenBack') this.requeue(message.loss.undelivered)
     }
+    const streams = this.lentStreams.length + (this.establishedAt === undefined ? 0 : 1)
+    for (let i = 0; i < streams; i++) this.services.tell('closed', this.pair, reason)
     // At a shutdown there is nobody to be told.
     if (reason === 'shutdown') for (const stanza of this.queue.splice(0)) this.drop(stanza)
     this.giveUp('remote-server-timeout')
@@ -427,7 +508,9 @@ export class OutgoingServer extends Actor<OutgoingMessage> implements OutgoingOw
   override inspected(): Record<string, string | number | boolean> {
     const { originating: local, receiving: remote } = this.pair
     const { phase, queuedBytes, delay } = this
-    return { local, remote, phase, queued: this.queue.length, queuedBytes, questions: this.questions.size, delay }
+    const { lentStreams, questions, queue } = this
+    const counts = { queued: queue.length, queuedBytes, questions: questions.size, lent: lentStreams.length }
+    return { local, remote, phase, ...counts, delay }
   }
 }
 

@@ -5,6 +5,7 @@ import type { Question } from '../protocols/stream/s2s-out.js'
 import { OutgoingServer, type PairServices } from './outgoing-server.js'
 import type { Supervisor } from './root.js'
 import { actorName, spawnActor } from './runtime/index.js'
+import type { LentLoss, LentStream } from './server-connection.js'
 import { connection as connectionPolicy } from './supervision.js'
 
 /** Pairs of domains at one time: stanzas to ever new domains, and questions about them, come to an end here. */
@@ -32,6 +33,15 @@ export class OutgoingServers {
     const server = this.serverOf({ originating: receiving, receiving: originating })
     if (server === undefined) answer(false)
     else server.ask(question, answer)
+  }
+
+  /** What the pair sends may go on a stream that the other server opened, until it is given back. XEP-0288 */
+  lend(pair: DomainPair, stream: LentStream): void {
+    this.serverOf(pair)?.lent(stream)
+  }
+
+  giveBack(pair: DomainPair, stream: LentStream, loss: LentLoss): void {
+    this.byPair.get(keyOf(pair))?.givenBack(stream, loss)
   }
 
   /** Ends the stream of the pair, if there is one. */

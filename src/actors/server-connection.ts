@@ -1,12 +1,12 @@
 /*
  * One stream that another server opened: feeds the machine of `protocols/stream/s2s-in.ts`, then routes the stanzas of the
- * domains that the peer has proven to speak for. It carries nothing back but what is said about the stream itself. RFC 6120 §13, XEP-0220
+ * domains that the peer has proven to speak for. Where the peer asked for it, it is lent to the actors of the opposite pairs, and
+ * what they send goes back on it (XEP-0288); otherwise it carries nothing back but what is said about the stream itself.
+ * RFC 6120 §13, XEP-0220
  */
 
+import type { DomainPair } from '../protocols/dialback.js'
 import { StreamError } from '../protocols/errors.js'
-import { Jid } from '../protocols/jid.js'
-import { NS } from '../protocols/namespaces.js'
-import { ContentNamespace } from '../protocols/stanza/content-namespace.js'
 import type { Stanza } from '../protocols/stanza/stanza.js'
 import { serverHeader } from '../protocols/stream/s2s-header.js'
 import * as s2s from '../protocols/stream/s2s-in.js'
@@ -15,6 +15,7 @@ import type { Frame, Header } from '../protocols/xml/framer.js'
 import { buildElement } from '../protocols/xml/tree.js'
 import type { OpenTransport, Transport } from '../transports/transport.js'
 import type { ActorInit } from './runtime/index.js'
+import { isServerStanza, relayed, serverContent } from './server-stanza.js'
 import { StreamConnection, type StreamServices } from './stream-connection.js'
 
 /** From accept to the first proof, in milliseconds; no option lifts it. spec/listeners.md §1.3 */
@@ -32,8 +33,6 @@ const STATE = 'state'
 const LOGIN = 'login'
 const IDLE = 'idle'
 
-const content = new ContentNamespace(NS.server)
-
 /** What a connection from another server needs of ours; one value per listener, shared by its connections. */
 export interface ServerServices extends StreamServices {
   readonly environment: s2s.Environment
@@ -47,8 +46,27 @@ export interface ServerServices extends StreamServices {
   verify(question: Question, answer: (isValid: boolean) => void): void
   /** Ends our own stream to the domain. */
   distrust(local: string, remote: string): void
+  /** Stanzas of the pair may go on this stream, until it is given back. XEP-0288 */
+  lend(pair: DomainPair, stream: LentStream): void
+  /** The end of that. */
+  giveBack(pair: DomainPair, stream: LentStream, loss: LentLoss): void
   /** Takes a stanza on its way. */
   route(stanza: Stanza): void | Promise<void>
+}
+
+/** A stream that the other server opened, as those see it who send on it. */
+export interface LentStream {
+  /** False when it takes nothing any more, and when too much waits for it. */
+  deliver(stanza: Stanza): boolean
+}
+
+/** How it ended. */
+export interface LentLoss {
+  readonly reason: string
+  /** The peer had stopped reading. */
+  readonly wasStuck: boolean
+  /** Of the pair, in order. */
+  readonly undelivered: readonly Stanza[]
 }
 
 /** Told by others, at any time. */
@@ -67,6 +85,8 @@ export class ServerConnection extends StreamConnection {
   private local = ''
   private remote: string | undefined = undefined
   private elementsBefore = 0
+  /** To whom it is lent. */
+  private readonly lent: DomainPair[] = []
 
   constructor(
     init: ActorInit,
@@ -96,8 +116,7 @@ export class ServerConnection extends StreamConnection {
   }
 
   protected gotFrame(frame: Frame): void | Promise<void> {
-    const { name, ns } = frame
-    if (ns === NS.server && (name === 'message' || name === 'presence' || name === 'iq')) return this.stanza(frame)
+    if (isServerStanza(frame)) return this.stanza(frame)
     if (!this.isProven && ++this.elementsBefore > ELEMENTS_BEFORE_PROOF) {
       return this.negotiate({ type: 'broken', error: new StreamError('policy-violation', 'too much without a proof') })
     }
@@ -132,17 +151,19 @@ export class ServerConnection extends StreamConnection {
   // ---- the short path
 
   private stanza(frame: Frame): void | Promise<void> {
-    const from = frame.from === undefined ? undefined : Jid.parse(frame.from)
-    const to = frame.to === undefined ? undefined : Jid.parse(frame.to)
-    if (from === undefined || to === undefined) return this.part({ error: new StreamError('improper-addressing') })
     const { serves } = this.services.environment
-    if (!s2s.mayRelay(this.state, from.domain, to.domain, serves)) {
-      return this.part({ error: new StreamError('invalid-from') })
-    }
+    const stanza = relayed(frame, this.lang, (from, to) => s2s.mayRelay(this.state, from, to, serves))
+    if (stanza instanceof StreamError) return this.part({ error: stanza })
     this.stanzasIn++
     this.services.counters.stanzasIn++
     this.arm(IDLE, this.services.transport.now() + IDLE_MS)
-    return this.services.route(content.stanza(frame, from, this.lang))
+    return this.services.route(stanza)
+  }
+
+  /** Sending is a sign of life as well. */
+  protected override write(stanza: Stanza): void {
+    super.write(serverContent.outgoing(stanza))
+    this.arm(IDLE, this.services.transport.now() + IDLE_MS)
   }
 
   // ---- negotiation
@@ -192,6 +213,10 @@ export class ServerConnection extends StreamConnection {
       case 'authenticated':
         this.authenticated(effect)
         return
+      case 'lend':
+        this.lent.push(effect.pair)
+        services.lend(effect.pair, this)
+        return
       case 'refused': {
         services.counters.serversRefused++
         const { remote, mechanism, reason } = effect
@@ -232,8 +257,14 @@ export class ServerConnection extends StreamConnection {
 
   // ---- the end
 
-  protected override leave(): void {
+  protected override leave(_error: StreamError | undefined, reason: string, undelivered: readonly Stanza[]): void {
     if (this.isProven) this.services.counters.serversInNow--
+    const { isBlocked: wasStuck } = this.transport
+    for (const pair of this.lent) {
+      const { originating, receiving } = pair
+      const own = undelivered.filter(({ from, to }) => from?.domain === originating && to?.domain === receiving)
+      this.services.giveBack(pair, this, { reason, wasStuck, undelivered: own })
+    }
   }
 
   override inspected(): Record<string, string | number | boolean> {
@@ -241,6 +272,7 @@ export class ServerConnection extends StreamConnection {
     return {
       phase,
       isProven: this.isProven,
+      isBidi: this.lent.length > 0,
       ...(this.local !== '' && { local: this.local }),
       ...(this.remote !== undefined && { remote: this.remote }),
       ...super.inspected(),

@@ -8,7 +8,6 @@ import { oneByOne } from '../actors/stream-connection.js'
 import type { AccessRules } from '../auth/access-rules.js'
 import { configFor } from '../config/for-host.js'
 import type { S2sListenerConfig } from '../config/listen-xmpp.js'
-import { s2s as s2sSchema } from '../config/s2s.js'
 import { StanzaError } from '../protocols/errors.js'
 import { Jid } from '../protocols/jid.js'
 import type { Stanza } from '../protocols/stanza/stanza.js'
@@ -40,29 +39,15 @@ interface HostRules {
 }
 
 /**
- * Starts the branch of the tree that connects to other servers. There is none without a `[[listen.s2s]]`: nobody could ask us
- * whether our keys are ours.
+ * Starts the branch of the tree that connects to other servers.
  * @throws StartupError
  */
-export async function startFederation(
-  base: Base,
-  rules: AccessRules,
-  routing: Routing,
-): Promise<Federation | undefined> {
-  const { config, runtime, later, emit } = base
-  if (config.listen.s2s.length === 0) {
-    if (JSON.stringify(config.s2s) !== JSON.stringify(s2sSchema.parse({}))) {
-      emit('config.warning', {
-        path: 's2s',
-        text: 'without [[listen.s2s]] there are no connections with other servers',
-      })
-    }
-    return undefined
-  }
+export async function startFederation(base: Base, rules: AccessRules, routing: Routing): Promise<Federation> {
+  const { config, runtime, later } = base
   const domains = ownDomains(base, routing)
   const branch = startBranch(runtime, 's2s-out')
   later(() => stopTree(branch, 'shutdown', config.general.shutdown_timeout))
-  const servers = new OutgoingServers(branch, await pairServices(base, routing, domains))
+  const servers = new OutgoingServers(branch, await pairServices(base, rules, routing, domains))
   return {
     send: stanza => send(domains, servers, stanza),
     servicesOf: (name, listener) => serverServices(base, rules, routing, domains, servers, name, listener),
@@ -149,11 +134,25 @@ async function serverServices(
     },
     verify: (question, answer) => servers.verify(question, answer),
     distrust: (local, remote) => servers.distrust({ originating: local, receiving: remote }),
+    lend: (pair, stream) => servers.lend(pair, stream),
+    giveBack: (pair, stream, loss) => servers.giveBack(pair, stream, loss),
     route: stanza => handleServerStanza(routing, stanza),
   }
 }
 
-async function pairServices(base: Base, routing: Routing, domains: OwnDomains): Promise<Omit<PairServices, 'ended'>> {
+/** Bytes of a stanza that comes back on a stream of ours: as many as it might have where the peer could open one. */
+function largestStanza({ listen }: Base['config']): number | undefined {
+  const sizes = listen.s2s.map(({ max_stanza_size = Number.POSITIVE_INFINITY }) => max_stanza_size)
+  const largest = Math.max(...sizes)
+  return Number.isFinite(largest) ? largest : undefined
+}
+
+async function pairServices(
+  base: Base,
+  rules: AccessRules,
+  routing: Routing,
+  domains: OwnDomains,
+): Promise<Omit<PairServices, 'ended'>> {
   const { config, emit, counters } = base
   const { outgoing, dns, address = [], use_starttls } = config.s2s
   const tls = await outgoingTls(base)
@@ -164,7 +163,7 @@ async function pairServices(base: Base, routing: Routing, domains: OwnDomains): 
       { address: ip_address, port, isDirectTls: false },
     ]),
   )
-  const connections = streamServices(base, 's2s-out', undefined)
+  const connections = streamServices(base, 's2s-out', largestStanza(config))
   return {
     connections: {
       ...connections,
@@ -172,6 +171,13 @@ async function pairServices(base: Base, routing: Routing, domains: OwnDomains): 
         if (tls === undefined) throw new Error('TLS without a certificate')
         tls(transport, pair, onSecured)
       },
+      // As on a stream to the first listener: which one the peer would have taken nobody knows.
+      rateOf({ originating, receiving }) {
+        const jid = Jid.of('', receiving)
+        const [listener] = config.listen.s2s
+        return jid && listener && maxRate(base, rules.value(listener.shaper, jid, originating))
+      },
+      route: stanza => handleServerStanza(routing, stanza),
     },
     transport: connections.transport,
     dns: {

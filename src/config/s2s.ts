@@ -26,7 +26,7 @@ export const s2s = z
       .optional()
       .meta({
         unset: 'none',
-        description: 'Certificates for single domains, for clients (STARTTLS) and servers.',
+        description: 'Certificates for single domains, for clients (STARTTLS, and direct TLS by SNI) and servers.',
         example: [{ domain: 'localhost', certfile: 'localhost.pem' }],
       }),
     default_policy: policy

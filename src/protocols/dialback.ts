@@ -30,10 +30,14 @@ export interface Dialback {
 /** Longest key that is looked at, in characters; ours have 64. */
 const MAX_KEY = 1024
 
-/** The key for a stream from `originating` to `receiving`: 64 lower-case hex digits. XEP-0185 §2 */
+/**
+ * The key for a stream from `originating` to `receiving`: 64 lower-case hex digits. XEP-0185 §2 recommends the domains the other
+ * way round, but only who made a key has to know it again: that is any server of the domain with the same `s2s.shared`, so it
+ * is made as the others are that read this option. spec/listeners.md §3.2.4
+ */
 export function dialbackKey(secret: string, { originating, receiving }: DomainPair, streamId: string): string {
   const hashed = createHash('sha256').update(secret).digest('hex')
-  return createHmac('sha256', hashed).update(`${receiving} ${originating} ${streamId}`).digest('hex')
+  return createHmac('sha256', hashed).update(`${originating} ${receiving} ${streamId}`).digest('hex')
 }
 
 /** Whether a key is ours for that stream; takes the same time for every wrong one. */
@@ -68,6 +72,13 @@ export function requestResult({ originating, receiving }: DomainPair, key: strin
 /** Says whether the peer is taken for `originating`. XEP-0220 §2.1.2 */
 export function answerResult({ originating, receiving }: DomainPair, type: 'valid' | 'invalid'): string {
   return dialback('result', receiving, originating, { type })
+}
+
+/** Says that the pair is not looked at on this stream. XEP-0220 §2.5 */
+export function refuseResult({ originating, receiving }: DomainPair): string {
+  const element = new Element('db:result', { from: receiving, to: originating, type: 'error' })
+  element.c('error', { type: 'cancel' }).c('not-allowed', { xmlns: NS.stanzaErrors })
+  return element.toString()
 }
 
 /** Asks the server of `originating` whether it made the key. XEP-0220 §2.2.1 */

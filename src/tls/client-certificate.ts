@@ -1,6 +1,6 @@
 import type { X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
-import { createServer, type SecureContextOptions, type Server, type TLSSocket } from 'node:tls'
+import { createServer, type SecureContextOptions, type Server, type TLSSocket, type TlsOptions } from 'node:tls'
 
 /*
  * Certificates of clients: asked for in the handshake, and judged when it is done. spec/listeners.md §1.6.4
@@ -45,7 +45,7 @@ export class ClientVerifier {
 
   /** `alpn` chooses one of the protocols that a client offers. */
   constructor(
-    settings: SecureContextOptions,
+    settings: SecureContextOptions & Pick<TlsOptions, 'SNICallback'>,
     private readonly options: ClientCertificateOptions,
     alpn: (offered: string[]) => string,
   ) {

@@ -1,6 +1,6 @@
 import type { X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
-import type { SecureContext } from 'node:tls'
+import type { SecureContext, TlsOptions } from 'node:tls'
 import { connect as connectTls, TLSSocket } from 'node:tls'
 import type { Stanza } from '../protocols/stanza/stanza.js'
 import { type Framing, tcpFraming } from '../protocols/stream/framing.js'
@@ -107,7 +107,13 @@ export class TcpTransport implements Transport, CompressionOwner {
   /** Runs the server's side of a TLS handshake on the socket, which must hold nothing unread that counts. */
   secure(
     context: SecureContext | ClientVerifier,
-    options: { onSecured(): void; alpn?: (offered: string[]) => string; certificate?: X509Certificate },
+    options: {
+      onSecured(): void
+      alpn?: (offered: string[]) => string
+      certificate?: X509Certificate
+      /** Instead of the context, by the name that the client asks for. RFC 6066 §3 */
+      serverName?: NonNullable<TlsOptions['SNICallback']>
+    },
   ): void {
     const raw = this.socket
     this.isSecuring = true
@@ -119,11 +125,12 @@ export class TcpTransport implements Transport, CompressionOwner {
       this.secureVerified(context, raw, options)
       return
     }
-    const { alpn, certificate } = options
+    const { alpn, certificate, serverName } = options
     const secured = new TLSSocket(raw, {
       isServer: true,
       secureContext: context,
       ...(alpn && { ALPNCallback: ({ protocols }: { protocols: string[] }) => alpn(protocols) }),
+      ...(serverName && { SNICallback: serverName }),
     })
     if (certificate !== undefined) sends(secured, certificate)
     this.socket = secured

@@ -24,6 +24,8 @@ export interface Setting {
   readonly cacertfile: string
   /** Our server: where the other one finds it. */
   readonly ours: { readonly domain: string; readonly port: number }
+  /** Both directions may share a connection (XEP-0288), where the server can do that. */
+  readonly bidi?: boolean
   /** A name server that knows all domains, on this port of 127.0.0.1. */
   readonly dnsPort: number
 }
@@ -115,7 +117,7 @@ service.new = function (host, name, protocol, extra)
 end
 `
 
-const prosodyConfig = ({ domain, c2sPort, s2sPort, trust, certfile, cacertfile }: Setting, folder: string) => `
+const prosodyConfig = ({ domain, c2sPort, s2sPort, trust, certfile, cacertfile, bidi }: Setting, folder: string) => `
 run_as_root = ${process.getuid?.() === 0};
 daemonize = false;
 pidfile = "${join(folder, 'prosody.pid')}";
@@ -123,7 +125,7 @@ data_path = "${join(folder, 'data')}";
 plugin_paths = { "${join(folder, 'plugins')}" };
 log = { { levels = { min = "debug" }, to = "console" } };
 network_backend = "epoll";
-modules_enabled = { "posix", "roster", "saslauth", ${trust === 'clear' ? '' : '"tls", '}"dialback", "disco", "ping", "register_ibr", "test_addresses" };
+modules_enabled = { "posix", "roster", "saslauth", ${trust === 'clear' ? '' : '"tls", '}${bidi ? '"s2s_bidi", ' : ''}"dialback", "disco", "ping", "register_ibr", "test_addresses" };
 interfaces = { "127.0.0.1" };
 c2s_ports = { ${c2sPort} };
 s2s_ports = { ${s2sPort} };

@@ -80,7 +80,8 @@ interface Two {
 }
 
 /** Our server and another, and a client on each. */
-async function two(kind: Kind, trust: Trust, certfile = file(`${OURS}-public`)): Promise<Two> {
+async function two(kind: Kind, trust: Trust, more: { certfile?: string; bidi?: boolean } = {}): Promise<Two> {
+  const { certfile = file(`${OURS}-public`), bidi = false } = more
   const ports = { ours: await freePort(), s2s: await freePort(), c2s: await freePort() }
   const zone: Zone = {
     services: {
@@ -111,6 +112,7 @@ async function two(kind: Kind, trust: Trust, certfile = file(`${OURS}-public`)):
     c2sPort: ports.c2s,
     s2sPort: ports.s2s,
     trust,
+    bidi,
     certfile: file(THEIRS),
     cacertfile,
     ours: { domain: OURS, port: ports.ours },
@@ -209,7 +211,7 @@ for (const kind of [prosody, ejabberd]) {
     })
 
     it('goes by dialback after all when the other ends while it looks at our certificate', async () => {
-      const { here, there, isEncrypted } = await two(kind, 'external', file(OURS))
+      const { here, there, isEncrypted } = await two(kind, 'external', { certfile: file(OURS) })
       await here.send(message(there.jid ?? '', 'out'))
       await there.receives(`<message id='out'/>`, WAIT)
       expect(isEncrypted()).toBe(true)
@@ -228,6 +230,57 @@ for (const kind of [prosody, ejabberd]) {
       await here.receives(`<message id='again'/>`, WAIT)
       await here.send(message(back.jid ?? '', 'after'))
       await back.receives(`<message id='after'/>`, WAIT)
+    })
+  })
+}
+
+if (prosody.missing() === undefined) {
+  describe('federation with Prosody over one connection (XEP-0288)', () => {
+    /** Those that stanzas went over. */
+    const used = (server: TestServer) =>
+      ['OutgoingConnection', 'ServerConnection'].flatMap(kind =>
+        actorsOfKind(server, kind).flatMap(({ details }) =>
+          details.stanzasIn === 0 && details.stanzasOut === 0 ? [] : [[kind, details.isBidi]],
+        ),
+      )
+    const all = (server: TestServer) =>
+      actorsOfKind(server, 'OutgoingConnection').length + actorsOfKind(server, 'ServerConnection').length
+
+    it.each<[Trust, string]>([
+      ['dialback', 'ours'],
+      ['dialback', 'theirs'],
+      ['external', 'ours'],
+      ['external', 'theirs'],
+    ])('by %s, where the connection is %s', async (trust, opener) => {
+      const { server, here, there } = await two(prosody, trust, { bidi: true })
+      const [first, second] = opener === 'ours' ? [here, there] : [there, here]
+      for (const id of ['m1', 'm2', 'm3']) {
+        await first.send(message(second.jid ?? '', id))
+        await second.receives(`<message id='${id}' from='${first.jid}'/>`, WAIT)
+        await second.send(message(first.jid ?? '', `${id}-back`))
+        await first.receives(`<message id='${id}-back' from='${second.jid}'/>`, WAIT)
+      }
+      const carrying = opener === 'ours' ? 'OutgoingConnection' : 'ServerConnection'
+      // The one that a key is asked about on is another, and the other server may have shown its own key there first.
+      expect(used(server)).toEqual([[trust === 'external' ? carrying : expect.any(String), true]])
+      if (trust === 'external') expect(all(server)).toBe(1)
+    })
+
+    it('goes on over a connection of our own when theirs is gone, and each message arrives or comes back', async () => {
+      const { server, here, there, restart } = await two(prosody, 'external', { bidi: true })
+      await there.send(message(here.jid ?? '', 'before'))
+      await here.receives(`<message id='before'/>`, WAIT)
+      await here.send(message(there.jid ?? '', 'back'))
+      await there.receives(`<message id='back'/>`, WAIT)
+      const gone = await restart()
+      await here.send(message(there.jid ?? '', 'during'))
+      await here.receives(`<message type='error' id='during'/>`, WAIT)
+      const back = await gone.start()
+      await back.send(message(here.jid ?? '', 'again'))
+      await here.receives(`<message id='again'/>`, WAIT)
+      await here.send(message(back.jid ?? '', 'after'))
+      await back.receives(`<message id='after'/>`, WAIT)
+      expect(used(server)).toEqual([['ServerConnection', true]])
     })
   })
 }

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { Jid } from '../../src/protocols/jid.js'
 import { NS } from '../../src/protocols/namespaces.js'
 import { ContentNamespace } from '../../src/protocols/stanza/content-namespace.js'
+import { Stanza } from '../../src/protocols/stanza/stanza.js'
 import { type Frame, Framer } from '../../src/protocols/xml/framer.js'
 import { parseXml } from '../support/xml.js'
 
@@ -114,6 +115,91 @@ describe('a content namespace (RFC 6120 §4.8.3)', () => {
       fc.property(top, fc.array(element, { maxLength: 4 }), ([prefix, ns], children) => {
         const xml = `<${prefix}message${ns} to='a@b'>${children.join('')}</${prefix}message>`
         expect(heard(xml)).toEqual(stamped(told(xml)))
+      }),
+      { numRuns: 300 },
+    )
+  })
+})
+
+/** What a stanza of ours says in a stream of components. */
+const sent = (xml: string) => content.outgoing(Stanza.parse(xml)).toString()
+const onStream = (xml: string) => meaning(parseXml(xml, NS.component))
+
+/** As it should be read there: what is content of the stanza in that of the stream, the rest as it was. */
+function asComponent([ns, name, attributes, children]: Node): Node {
+  if (ns !== NS.client) return [ns, name, attributes, children]
+  return [
+    NS.component,
+    name,
+    attributes,
+    children.map(child => (typeof child === 'string' ? child : asComponent(child))),
+  ]
+}
+
+describe('a stanza of ours in a stream of another content namespace (RFC 6120 §4.8.3)', () => {
+  const plain = `<message to='a@b'><body>x</body></message>`
+
+  it('goes as it is where it says no namespace, or says it in its start tag only', () => {
+    for (const xml of [plain, `<message xmlns='jabber:client' to='a@b'><body>x</body></message>`]) {
+      const stanza = Stanza.parse(xml)
+      expect(content.outgoing(stanza)).toBe(stanza)
+    }
+  })
+
+  it.each([
+    ['a child that says it', `<message to='a@b'><body xmlns='jabber:client'>x</body></message>`],
+    ['a prefix for it', `<message to='a@b' xmlns:c='jabber:client'><c:body>x</c:body></message>`],
+  ])('loses %s', (_, xml) => {
+    expect(onStream(sent(xml))).toEqual(onStream(plain))
+  })
+
+  it('keeps that of what is forwarded (XEP-0297 §3.1), and texts that look alike', () => {
+    const inner = `<x xmlns='urn:x'><forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client'><body>x</body></message></forwarded></x>`
+    const text = `<body>&lt;b xmlns='jabber:client'/&gt;<![CDATA[<b xmlns='jabber:client'/>]]></body>`
+    for (const child of [inner, text, `<y xmlns='urn:y' a='jabber:client'/>`]) {
+      const xml = `<message to='a@b'>${child}</message>`
+      expect(sent(xml)).toBe(xml)
+    }
+    const both = `<message to='a@b'><subject xmlns='jabber:client'>s</subject>${inner}</message>`
+    expect(onStream(sent(both))).toEqual(onStream(both.replace(` xmlns='jabber:client'`, '')))
+  })
+
+  it('leaves the tree alone, which others share', () => {
+    const stanza = Stanza.parse(`<message to='a@b'><body xmlns='jabber:client'>x</body></message>`)
+    const before = stanza.element.toString()
+    content.outgoing(stanza)
+    expect(stanza.element.toString()).toBe(before)
+    expect(stanza.element.getChild('body')?.getNS()).toBe(NS.client)
+  })
+
+  const declaration = fc.constantFrom(
+    '',
+    ` xmlns='${NS.client}'`,
+    ` xmlns='urn:x'`,
+    ` xmlns:c='${NS.client}'`,
+    ` xmlns:c='urn:c'`,
+  )
+  // What inherits the namespace of the stanza follows it, even inside another namespace: so there something else is said.
+  const foreign = fc.constantFrom(` xmlns='urn:x'`, ` xmlns='${NS.client}'`)
+  const element: fc.Arbitrary<string> = fc.letrec<{ element: string }>(tie => ({
+    element: fc.oneof(
+      { maxDepth: 4 },
+      fc.constantFrom('', 'x', 'ὦ &amp; &lt;', NS.client),
+      fc
+        .tuple(
+          fc.oneof(fc.tuple(fc.constantFrom('', 'k:'), declaration), fc.tuple(fc.constant('q:'), foreign)),
+          fc.array(tie('element'), { maxLength: 3 }),
+        )
+        .map(([[prefix, said], children]) => `<${prefix}z${said} a='1'>${children.join('')}</${prefix}z>`),
+    ),
+  })).element
+
+  it('means the same there, with the content of the stanza in the namespace of the stream', () => {
+    const top = fc.constantFrom('', ` xmlns='${NS.client}'`)
+    fc.assert(
+      fc.property(top, fc.array(element, { maxLength: 4 }), (said, children) => {
+        const xml = `<message${said} xmlns:k='${NS.client}' xmlns:q='urn:q' to='a@b'>${children.join('')}</message>`
+        expect(onStream(sent(xml))).toEqual(asComponent(meaning(parseXml(xml, NS.client))))
       }),
       { numRuns: 300 },
     )

@@ -1,9 +1,9 @@
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import type { AddressInfo } from 'node:net'
+import net, { type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createServer, type TLSSocket } from 'node:tls'
+import { createServer, TLSSocket } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import type { EventRecord } from '../../src/observability/events.js'
 import type { TestServer } from '../../src/testing.js'
@@ -115,16 +115,13 @@ describe('use_starttls between two servers (§3.2.2)', () => {
   })
 
   it('falls back on dialback over TLS when the certificate is of nobody whom the other trusts', async () => {
-    const { a, b, romeo, juliet } = await pair('optional', 'optional', {
+    const { a, romeo, juliet } = await pair('optional', 'optional', {
       other: { tls: { cacertfile: file('other-ca') } },
     })
     await romeo.send(message(juliet.jid ?? '', 'm'))
     await juliet.receives(`<message id='m'/>`)
     expect(isEncrypted(a)).toBe(true)
     expect(mechanismOf(a)).toBe('dialback')
-    await juliet.send(message(romeo.jid ?? '', 'back'))
-    await romeo.receives(`<message id='back'/>`)
-    expect(mechanismOf(b)).toBe('EXTERNAL')
   })
 
   it.each<[Policy, Policy]>([
@@ -149,12 +146,13 @@ describe('use_starttls between two servers (§3.2.2)', () => {
 
   it('uses domain_certfile for the domain that it names, in both directions (§2.5)', async () => {
     const own = { s2s: { certfile: file('padua.example'), domain_certfile: [{ domain: HERE, certfile: file(HERE) }] } }
-    const { a, b, romeo, juliet } = await pair('required_trusted', 'required_trusted', { own })
-    await romeo.send(message(juliet.jid ?? '', 'm'))
-    await juliet.receives(`<message id='m'/>`)
-    await juliet.send(message(romeo.jid ?? '', 'back'))
-    await romeo.receives(`<message id='back'/>`)
-    expect([mechanismOf(a), mechanismOf(b)]).toEqual(['EXTERNAL', 'EXTERNAL'])
+    const out = await pair('required_trusted', 'required_trusted', { own })
+    await out.romeo.send(message(out.juliet.jid ?? '', 'm'))
+    await out.juliet.receives(`<message id='m'/>`)
+    const back = await pair('required_trusted', 'required_trusted', { own })
+    await back.juliet.send(message(back.romeo.jid ?? '', 'back'))
+    await back.romeo.receives(`<message id='back'/>`)
+    expect([mechanismOf(out.a), mechanismOf(back.b)]).toEqual(['EXTERNAL', 'EXTERNAL'])
   })
 
   it('negotiates with the ciphers and protocol_options of the listener coming in (§1.12)', async () => {
@@ -238,6 +236,81 @@ describe('STARTTLS that another server asks for (§3.2.1, §3.2.2)', () => {
       await client.open({ from: THERE }).catch(() => {}) // there are no features
       await client.streamError('policy-violation')
     }
+  })
+})
+
+/** A server that goes as far as this step of the handshake on every connection, and closes. */
+async function closingServer(last: (typeof steps)[number]): Promise<number> {
+  const isLast = (step: (typeof steps)[number]) => step === last
+  const server = net.createServer(socket => {
+    socket.on('error', () => {})
+    play(socket, isLast).catch(() => {}) // the other side may be gone before
+  })
+  onTestFinished(() => {
+    server.close()
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return (server.address() as AddressInfo).port // never a path
+}
+
+const steps = [
+  'our header',
+  'its features',
+  'our starttls',
+  'its proceed',
+  'TLS',
+  'our second header',
+  'our auth',
+] as const
+const externalOffered = `<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>EXTERNAL</mechanism></mechanisms>`
+
+async function play(socket: net.Socket, isLast: (step: (typeof steps)[number]) => boolean): Promise<void> {
+  const header = serverHeader(`from='${THERE}' id='x' version='1.0'`)
+  await said(socket, /<stream:stream[^>]*>/)
+  if (isLast('our header')) return void socket.end()
+  socket.write(`${header}<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/></stream:features>`)
+  if (isLast('its features')) return void socket.end()
+  await said(socket, /<starttls/)
+  if (isLast('our starttls')) return void socket.end()
+  socket.write(`<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>`)
+  if (isLast('its proceed')) return void socket.end()
+  const secure = new TLSSocket(socket, { isServer: true, ...readKeyAndCertificate(THERE) })
+  secure.on('error', () => {})
+  await once(secure, 'secure')
+  if (isLast('TLS')) return void secure.end()
+  await said(secure, /<stream:stream[^>]*>/)
+  if (isLast('our second header')) return void secure.end()
+  secure.write(`${header}<stream:features>${externalOffered}</stream:features>`)
+  // The second time, when the certificate was refused, by dialback.
+  await said(secure, /<auth|<db:result/)
+  secure.end()
+}
+
+/** Waits until the other side has said this. */
+function said(socket: net.Socket, wanted: RegExp): Promise<void> {
+  let text = ''
+  return new Promise((resolve, reject) => {
+    socket.once('close', () => reject(new Error(`closed before ${wanted}`)))
+    socket.on('data', function hear(bytes: Buffer) {
+      text += bytes
+      if (!wanted.test(text)) return
+      socket.off('data', hear)
+      resolve()
+    })
+  })
+}
+
+describe('a server that closes in the middle of the handshake (§3.2.2, §3.2.5)', () => {
+  it.each(steps)('behind %s: the sender is told, and other servers are not disturbed', async step => {
+    const ports = { [HERE]: await freePort(), [THERE]: await closingServer(step), 'padua.example': await freePort() }
+    const here = await federated(HERE, 'optional', ports, { port: ports[HERE]! })
+    const padua = await federated('padua.example', 'optional', ports, { port: ports['padua.example']! })
+    const [romeo, juliet] = [await userOf(here, 'romeo'), await userOf(padua, 'juliet')]
+    await romeo.send(message(`juliet@${THERE}`, 'm') + message(juliet.jid ?? '', 'other'))
+    await juliet.receives(`<message id='other'/>`)
+    await bounced(romeo, 'm')
+    await eventually(() => actorsOfKind(here.server, 'OutgoingConnection').length === 1)
   })
 })
 

@@ -24,13 +24,15 @@ export interface NameServer {
   readonly address: string
   /** What was asked, as `SRV name`. */
   readonly questions: string[]
+  /** Before the test ends. */
+  close(): Promise<void>
 }
 
-/** Answers until the running test ends. */
-export async function nameServer(zone: Zone): Promise<NameServer> {
+/** Answers until the running test ends; port 0 picks a free one. */
+export async function nameServer(zone: Zone, port = 0): Promise<NameServer> {
   const socket = createSocket('udp4')
   const questions: string[] = []
-  socket.on('message', (query, { port, address }) => {
+  socket.on('message', (query, client) => {
     const { name, type, end } = questionOf(query)
     questions.push(`${typeName(type)} ${name}`)
     if (zone.isSilent?.(name)) return
@@ -41,14 +43,21 @@ export async function nameServer(zone: Zone): Promise<NameServer> {
     header.writeUInt16BE(1, 4)
     header.writeUInt16BE(answers.length, 6)
     header.writeUInt32BE(0, 8)
-    socket.send(Buffer.concat([header, query.subarray(12, end), ...answers]), port, address)
+    socket.send(Buffer.concat([header, query.subarray(12, end), ...answers]), client.port, client.address)
   })
-  socket.bind(0, '127.0.0.1')
+  socket.bind(port, '127.0.0.1')
   await once(socket, 'listening')
-  onTestFinished(() => {
-    socket.close()
-  })
-  return { address: `127.0.0.1:${socket.address().port}`, questions }
+  const { port: bound } = socket.address()
+  let isOpen = true
+  const close = async () => {
+    if (!isOpen) return
+    isOpen = false
+    await new Promise<void>(resolve => {
+      socket.close(resolve)
+    })
+  }
+  onTestFinished(close)
+  return { address: `127.0.0.1:${bound}`, questions, close }
 }
 
 function questionOf(query: Buffer): { name: string; type: number; end: number } {

@@ -140,6 +140,14 @@ export class Stanza {
     return this.content.mask()
   }
 
+  /** Whether these bytes stand anywhere but as the default namespace of its own start tag. */
+  saysBesides(text: Buffer): boolean {
+    const { bytes, start, xmlnsAt, xmlnsEnd, end } = this.content.wire()
+    const own = bytes.subarray(start, end)
+    const at = own.indexOf(text)
+    return at !== -1 && (at !== xmlnsAt || own.includes(text, xmlnsEnd))
+  }
+
   /** The whole stanza as a tree, addressed as the envelope says. Shared: never change it. */
   get element(): Element {
     this.tree ??= this.addressTree()

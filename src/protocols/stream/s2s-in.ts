@@ -1,6 +1,8 @@
 /*
  * The receiving side of a stream between servers, as a machine: who the peer is, and for which domains it has proven to speak.
- * Stanzas take the short path of the connection, which asks `mayRelay` about each. spec/listeners.md §3.2.1 - §3.2.4
+ * Stanzas take the short path of the connection, which asks `mayRelay` about each. Where the peer asked for it before it proved
+ * anything, stanzas go back on the same stream, for the inverse of each pair that is proven. spec/listeners.md §3.2.1 - §3.2.4,
+ * XEP-0288
  */
 import type { Element } from 'ltx'
 import {
@@ -59,12 +61,14 @@ interface Open extends Channel {
   readonly hasFeatures: boolean
   /** The domain that SASL EXTERNAL has proven, for traffic to anywhere here. */
   readonly trusted: string | undefined
+  /** The peer takes stanzas on this stream, too. */
+  readonly isBidi: boolean
   /** What dialback has proven or is about to, by `keyOf`. */
   readonly pairs: ReadonlyMap<string, 'pending' | 'valid'>
 }
 
 export type State =
-  | (Channel & { phase: 'opening'; trusted: string | undefined })
+  | (Channel & { phase: 'opening'; trusted: string | undefined; isBidi: boolean })
   | (Open & { phase: 'open' })
   | { phase: 'securing' }
   | { phase: 'closed' }
@@ -94,6 +98,8 @@ export type Effect =
   | { type: 'verify'; pair: DomainPair; id: string; key: string }
   /** The peer speaks for the domain from here on. */
   | { type: 'authenticated'; remote: string; mechanism: 'dialback' | 'EXTERNAL' }
+  /** What the pair's originating domain, one of ours, sends to the other may go on this stream. XEP-0288 §2.2 */
+  | { type: 'lend'; pair: DomainPair }
   | { type: 'refused'; remote: string; mechanism: string; reason: string }
   /** Evaluate the shaper's rule. spec/listeners.md §1.12 */
   | { type: 'shape'; local: string; remote: string }
@@ -107,7 +113,7 @@ export interface Step {
 }
 
 export function initial(): State {
-  return { phase: 'opening', isEncrypted: false, certificate: undefined, trusted: undefined }
+  return { phase: 'opening', isEncrypted: false, certificate: undefined, trusted: undefined, isBidi: false }
 }
 
 /** True when a stanza between these domains may come in on the stream. */
@@ -161,7 +167,7 @@ function opening(state: In<'opening'>, event: Event, environment: Environment): 
   if (state.trusted !== undefined && remote !== undefined && remote !== state.trusted) {
     return fail(new StreamError('invalid-from'))
   }
-  const { isEncrypted, certificate, trusted } = state
+  const { isEncrypted, certificate, trusted, isBidi } = state
   const shape: Effect[] = remote === undefined ? [] : [{ type: 'shape', local, remote }]
   const effects: Effect[] = [...shape, { type: 'open', id, from: local, to: remote, hasVersion: hasFeatures }]
   if (!isEncrypted && isRequired(environment) && !hasFeatures) {
@@ -182,9 +188,13 @@ function opening(state: In<'opening'>, event: Event, environment: Environment): 
     isEncrypted,
     certificate,
     trusted,
+    isBidi,
   }
   if (hasFeatures)
     effects.push({ type: 'send', xml: `<stream:features>${features(next, environment)}</stream:features>` })
+  if (trusted !== undefined && isBidi && environment.allows(local, trusted)) {
+    effects.push({ type: 'lend', pair: { originating: local, receiving: trusted } })
+  }
   return { state: next, effects }
 }
 
@@ -196,7 +206,8 @@ function features(state: In<'open'>, environment: Environment): string {
   // Until there is TLS, nothing else may be done where it is required.
   if (!state.isEncrypted && isRequired(environment)) return startTls
   const dialback = `<dialback xmlns='${NS.dialbackFeature}'><errors/></dialback>`
-  return `${mayUseExternal(state) ? mechanisms : ''}${state.isEncrypted ? '' : startTls}${dialback}`
+  const bidi = `<bidi xmlns='${NS.bidiFeature}'/>`
+  return `${mayUseExternal(state) ? mechanisms : ''}${state.isEncrypted ? '' : startTls}${dialback}${bidi}`
 }
 
 /** XEP-0178 §3: a certificate for somebody else than the peer says it is would only make it fail. */
@@ -210,7 +221,7 @@ function open(state: In<'open'>, event: Event, environment: Environment): Step {
     case 'received':
       return received(state, event.element, environment)
     case 'verified':
-      return verified(state, event)
+      return verified(state, event, environment)
     default:
       return fail(new StreamError('policy-violation'))
   }
@@ -221,6 +232,8 @@ function received(state: In<'open'>, element: Element, environment: Environment)
   if (!state.isEncrypted && isRequired(environment)) return fail(encryptionRequired())
   if (isDialback(element)) return dialback(state, element, environment)
   if (element.is('auth', NS.sasl)) return authenticate(state, element, environment)
+  // Later it would be too late for what is proven already. XEP-0288 §2.2
+  if (element.is('bidi', NS.bidi)) return stay(isAuthenticated(state) ? state : { ...state, isBidi: state.hasFeatures })
   // The peer says why it goes.
   if (element.is('error', NS.stream)) return closed([{ type: 'close' }])
   if (!isAuthenticated(state)) return fail(new StreamError('not-authorized'))
@@ -245,7 +258,7 @@ function securing(event: Event): Step {
   if (event.type !== 'secured') return fail(new StreamError('policy-violation'))
   const { certificate } = event
   return {
-    state: { phase: 'opening', isEncrypted: true, certificate, trusted: undefined },
+    state: { phase: 'opening', isEncrypted: true, certificate, trusted: undefined, isBidi: false },
     effects: [{ type: 'restart' }],
   }
 }
@@ -253,7 +266,7 @@ function securing(event: Event): Step {
 /** SASL EXTERNAL. spec/listeners.md §3.2.3, XEP-0178 §3 */
 function authenticate(state: In<'open'>, element: Element, environment: Environment): Step {
   const mechanism = String(element.attrs.mechanism ?? '')
-  const { certificate, local } = state
+  const { certificate, local, isBidi } = state
   if (mechanism !== 'EXTERNAL' || !mayUseExternal(state) || certificate === undefined) {
     return saslFailed(state, mechanism, 'invalid-mechanism')
   }
@@ -268,7 +281,7 @@ function authenticate(state: In<'open'>, element: Element, environment: Environm
     return saslFailed(state, mechanism, 'not-authorized')
   }
   return {
-    state: { phase: 'opening', isEncrypted: true, certificate, trusted: named },
+    state: { phase: 'opening', isEncrypted: true, certificate, trusted: named, isBidi },
     effects: [
       { type: 'authenticated', remote: named, mechanism: 'EXTERNAL' },
       { type: 'shape', local, remote: named },
@@ -325,7 +338,11 @@ function result(state: In<'open'>, { from, to, key }: Dialback, environment: Env
   }
 }
 
-function verified(state: In<'open'>, { pair, isValid }: Extract<Event, { type: 'verified' }>): Step {
+function verified(
+  state: In<'open'>,
+  { pair, isValid }: Extract<Event, { type: 'verified' }>,
+  environment: Environment,
+): Step {
   if (state.pairs.get(keyOf(pair)) !== 'pending') return stay(state)
   const remote = pair.originating
   if (!isValid) {
@@ -340,8 +357,17 @@ function verified(state: In<'open'>, { pair, isValid }: Extract<Event, { type: '
     effects: [
       { type: 'authenticated', remote, mechanism: 'dialback' },
       { type: 'send', xml: answerResult(pair, 'valid') },
+      ...back(state, pair, environment),
     ],
   }
+}
+
+/** The other direction of what dialback has proven, if the peer is one that we would send it to on a stream of our own. */
+function back(state: Open, { originating, receiving }: DomainPair, { startTls }: Environment): Effect[] {
+  const { isBidi, certificate } = state
+  const isTrusted = certificate?.problem === undefined && certificate?.names(originating) === true
+  if (!isBidi || (startTls === 'required_trusted' && !isTrusted)) return []
+  return [{ type: 'lend', pair: { originating: receiving, receiving: originating } }]
 }
 
 // ---- what several phases need

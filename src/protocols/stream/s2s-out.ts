@@ -1,13 +1,19 @@
 /*
  * The originating side of a stream between servers, as a machine: from our header to the right to send stanzas of one domain
- * to another, and the questions about keys that such a stream carries. spec/listeners.md §3.2.2, §3.2.5
+ * to another, and the questions about keys that such a stream carries. Where the peer offers it, stanzas of the other domain
+ * come back on the same stream: the peer is whom its name led us to, which is what dialback takes for proof.
+ * spec/listeners.md §3.2.2, §3.2.5, XEP-0288
  */
 import type { Element } from 'ltx'
 import {
+  answerVerification,
+  type Dialback,
   type DomainPair,
   dialbackKey,
   isDialback,
+  isDialbackKey,
   readDialback,
+  refuseResult,
   requestResult,
   requestVerification,
 } from '../dialback.js'
@@ -44,7 +50,11 @@ export interface Question {
   readonly key: string
 }
 
+/** Whether stanzas may come back on the stream: `offered` by the peer, `agreed` when we said that we want that. XEP-0288 */
+type Bidi = 'none' | 'offered' | 'agreed'
+
 interface Common {
+  readonly bidi: Bidi
   readonly isEncrypted: boolean
   /** There are stanzas to send: the peer has to be shown who we are. */
   readonly isWanted: boolean
@@ -101,7 +111,8 @@ export interface Step {
 
 /** A connection is there: what is said first. With direct TLS (XEP-0368) it is encrypted already. */
 export function begin(environment: Environment, isEncrypted = false): Step {
-  const state: State = { phase: 'opening', isEncrypted, isAuthenticated: false, isWanted: false, waiting: [] }
+  const common: Common = { isEncrypted, isWanted: false, waiting: [], bidi: 'none' }
+  const state: State = { phase: 'opening', ...common, isAuthenticated: false }
   return { state, effects: [header(environment)] }
 }
 
@@ -117,6 +128,16 @@ export function limitOf(state: State): number {
     default:
       return STATE_MS
   }
+}
+
+/** Whether a stanza between these domains may come in on the stream. XEP-0288 §2.2 */
+export function mayRelay(state: State, from: string, to: string, { pair }: Environment): boolean {
+  return isTwoWay(state) && from === pair.receiving && to === pair.originating
+}
+
+/** Whether stanzas come in on the stream, as well as go out. */
+export function isTwoWay(state: State): boolean {
+  return state.phase === 'ready' && state.proof === 'given' && state.bidi === 'agreed'
 }
 
 export function transition(state: State, event: Event, environment: Environment): Step {
@@ -182,22 +203,26 @@ function withoutFeatures(state: In<'opening'>, streamId: string, environment: En
 function negotiating(state: In<'negotiating'>, event: Event, environment: Environment): Step {
   if (event.type !== 'received' || !event.element.is('features', NS.stream)) return fail(new StreamError('bad-format'))
   const { element } = event
-  const { isEncrypted, isWanted, waiting, streamId } = state
-  const common = { isEncrypted, isWanted, waiting, streamId }
+  const { isEncrypted, isWanted, waiting, bidi, streamId } = state
+  const common = { isEncrypted, isWanted, waiting, bidi, streamId }
   if (state.isAuthenticated) {
     return becomeEstablished({ phase: 'ready', ...common, offersExternal: false, proof: 'given' }, 'EXTERNAL')
   }
   if (!isEncrypted) {
     if (element.getChild('starttls', NS.tls) !== undefined) {
       return {
-        state: { phase: 'startingTls', isEncrypted, isWanted, waiting },
+        state: { phase: 'startingTls', isEncrypted, isWanted, waiting, bidi: 'none' },
         effects: [{ type: 'send', xml: `<starttls xmlns='${NS.tls}'/>` }],
       }
     }
     if (isRequired(environment)) return fail(new StreamError('policy-violation', 'no STARTTLS'))
   }
   const offersExternal = isEncrypted && environment.mayUseExternal && mechanismsOf(element).includes('EXTERNAL')
-  return becomeReady({ phase: 'ready', ...common, offersExternal, proof: 'none' }, environment)
+  const isOffered = element.getChild('bidi', NS.bidiFeature) !== undefined
+  return becomeReady(
+    { phase: 'ready', ...common, bidi: isOffered ? 'offered' : 'none', offersExternal, proof: 'none' },
+    environment,
+  )
 }
 
 function startingTls(state: In<'startingTls'>, event: Event): Step {
@@ -215,7 +240,7 @@ function securing(state: In<'securing'>, event: Event, environment: Environment)
   if (problem !== undefined) return closed(`the certificate is not trusted: ${problem}`)
   const { isWanted, waiting } = state
   return {
-    state: { phase: 'opening', isEncrypted: true, isAuthenticated: false, isWanted, waiting },
+    state: { phase: 'opening', isEncrypted: true, isAuthenticated: false, isWanted, waiting, bidi: 'none' },
     effects: [{ type: 'restart' }, header(environment)],
   }
 }
@@ -236,8 +261,8 @@ function ready(state: In<'ready'>, event: Event, environment: Environment): Step
     return stay(state)
   }
   const said = readDialback(element)
-  // Questions belong on the streams that the peer opens.
-  if (said === undefined || said.type === undefined) return stay(state)
+  if (said === undefined) return stay(state)
+  if (said.type === undefined) return question(state, said, environment)
   const isValid = said.type === 'valid'
   if (said.name === 'verify') {
     const pair: DomainPair = { originating: said.from, receiving: said.to }
@@ -249,13 +274,24 @@ function ready(state: In<'ready'>, event: Event, environment: Environment): Step
   return becomeEstablished({ ...state, proof: 'given' }, 'dialback')
 }
 
+/** Questions belong on the streams that the peer opens; only where it need not open any, this is one of those. XEP-0288 §2.2 */
+function question(state: In<'ready'>, { name, from, to, id = '', key }: Dialback, { pair, secret }: Environment): Step {
+  if (!isTwoWay(state)) return stay(state)
+  // Another domain of the peer's has to come on a stream of its own.
+  if (name === 'result')
+    return { state, effects: [{ type: 'send', xml: refuseResult({ originating: from, receiving: to }) }] }
+  const asked: DomainPair = { originating: to, receiving: from }
+  const isOurs = to === pair.originating && isDialbackKey(key, secret, asked, id)
+  return { state, effects: [{ type: 'send', xml: answerVerification(asked, id, isOurs ? 'valid' : 'invalid') }] }
+}
+
 function authenticating(state: In<'authenticating'>, event: Event, environment: Environment): Step {
   if (event.type !== 'received') return fail(new StreamError('policy-violation'))
   const { element } = event
   if (element.is('success', NS.sasl)) {
-    const { isWanted, waiting } = state
+    const { isWanted, waiting, bidi } = state
     return {
-      state: { phase: 'opening', isEncrypted: true, isAuthenticated: true, isWanted, waiting },
+      state: { phase: 'opening', isEncrypted: true, isAuthenticated: true, isWanted, waiting, bidi },
       effects: [{ type: 'restart' }, header(environment)],
     }
   }
@@ -296,15 +332,21 @@ function becomeReady(state: In<'ready'>, environment: Environment): Step {
 function prove(state: In<'ready'>, { pair, secret }: Environment): Step {
   if (state.proof !== 'none') return stay(state)
   const { isEncrypted, isWanted, waiting, streamId } = state
+  // Before either proof. XEP-0288 §2.2
+  const [bidi, wish]: [Bidi, string] =
+    state.bidi === 'offered' ? ['agreed', `<bidi xmlns='${NS.bidi}'/>`] : [state.bidi, '']
   if (state.offersExternal) {
     const identity = Buffer.from(pair.originating).toString('base64')
-    const xml = `<auth xmlns='${NS.sasl}' mechanism='EXTERNAL'>${identity}</auth>`
-    return { state: { phase: 'authenticating', isEncrypted, isWanted, waiting }, effects: [{ type: 'send', xml }] }
+    const xml = `${wish}<auth xmlns='${NS.sasl}' mechanism='EXTERNAL'>${identity}</auth>`
+    return {
+      state: { phase: 'authenticating', isEncrypted, isWanted, waiting, bidi },
+      effects: [{ type: 'send', xml }],
+    }
   }
   // Without the stream's id there is nothing that a key could be for.
   if (streamId === '') return fail(new StreamError('undefined-condition', 'a stream has an id'))
-  const xml = requestResult(pair, dialbackKey(secret, pair, streamId))
-  return { state: { ...state, proof: 'asked' }, effects: [{ type: 'send', xml }] }
+  const xml = `${wish}${requestResult(pair, dialbackKey(secret, pair, streamId))}`
+  return { state: { ...state, bidi, proof: 'asked' }, effects: [{ type: 'send', xml }] }
 }
 
 function becomeEstablished(state: In<'ready'>, mechanism: 'dialback' | 'EXTERNAL'): Step {

@@ -116,6 +116,57 @@ describe('the receiving side of a stream between servers (§3.2.1 - §3.2.4)', (
     expect(runIn('false', from(), proof(true)).effects).toEqual([])
   })
 
+  describe('where stanzas go back on it (XEP-0288)', () => {
+    const bidi = received(`<bidi xmlns='${NS.bidi}'/>`)
+    const back = { type: 'lend', pair: { originating: HERE, receiving: THERE } }
+    const overTls = (certificate: incoming.PeerCertificate): incoming.Event[] => [
+      from(),
+      startTls,
+      { type: 'secured', certificate },
+      from(),
+    ]
+
+    it('is offered until the peer has proven anything, and never before TLS where that is required', () => {
+      const offer = `<bidi xmlns='${NS.bidiFeature}'/>`
+      expect(sent(runIn('optional', from())).replace('></bidi>', '/>')).toContain(offer)
+      expect(sent(runIn('required', from()))).not.toContain('bidi')
+      expect(sent(runIn('required', ...overTls(trusted)))).toContain('bidi')
+      expect(sent(runIn('required', ...overTls(trusted), bidi, auth, from()))).not.toContain('bidi')
+    })
+
+    it('is lent for the inverse of each pair that dialback proves, and not before', () => {
+      expect(runIn('optional', from(), bidi, claim()).effects).not.toContainEqual(back)
+      expect(runIn('optional', from(), bidi, claim(), proof(true)).effects.at(-1)).toEqual(back)
+      expect(runIn('optional', from(), bidi, claim(), proof(false)).effects).not.toContainEqual(back)
+      expect(runIn('optional', from(), claim(), proof(true)).effects).not.toContainEqual(back)
+    })
+
+    it('is lent after EXTERNAL for the domain that the new stream is for', () => {
+      const padua = from({ to: 'padua.example', from: THERE, version: '1.0' })
+      expect(runIn('optional', ...overTls(trusted), bidi, auth, from()).effects).toContainEqual(back)
+      expect(runIn('optional', ...overTls(trusted), bidi, auth, padua).effects).toContainEqual({
+        type: 'lend',
+        pair: { originating: 'padua.example', receiving: THERE },
+      })
+      expect(runIn('optional', ...overTls(trusted), auth, from()).effects).not.toContainEqual(back)
+    })
+
+    it.each<[string, incoming.StartTlsPolicy, incoming.Event[]]>([
+      ['asked for before TLS', 'optional', [from(), bidi, ...overTls(trusted).slice(1), claim(), proof(true)]],
+      ['asked for after the proof', 'optional', [from(), claim(), proof(true), bidi, claim(THERE, 'padua.example')]],
+      ['where nothing is negotiated', 'false', [from(), bidi, claim(), proof(true)]],
+      [
+        'with required_trusted and a certificate for somebody else',
+        'required_trusted',
+        [...overTls({ problem: undefined, names: domain => domain === 'evil.example' }), bidi, claim(), proof(true)],
+      ],
+    ])('is not lent when %s', (_, policy, events) => {
+      const step = runIn(policy, ...events)
+      expect(step.state.phase).toBe('open')
+      expect(step.effects).not.toContainEqual(back)
+    })
+  })
+
   it('lets in what was proven only, whatever the peer sends', () => {
     const domains = fc.constantFrom(THERE, 'evil.example', 'denied.example', HERE, 'padua.example', 'elsewhere.example')
     const event = fc.oneof(
@@ -232,6 +283,52 @@ describe('the originating side of a stream between servers (§3.2.2, §3.2.5)', 
     ],
   ])('goes no further when %s', (_, policy, events) => {
     expect(runOut(outside(policy), wanted, ...events).state.phase).toBe('closed')
+  })
+
+  describe('where stanzas come back on it (XEP-0288)', () => {
+    const bidi = `<bidi xmlns='${NS.bidiFeature}'/>`
+    const valid = received(`<db:result from='${THERE}' to='${HERE}' type='valid'/>`)
+    const established = [wanted, answered, offering(bidi), valid]
+    const step = runOut(outside('optional'), ...established)
+
+    it('is asked for before the proof, where it is offered', () => {
+      expect(sent(runOut(outside('optional'), wanted, answered, offering(bidi)))).toMatch(
+        /^<bidi xmlns='urn:xmpp:bidi'\/><db:result/,
+      )
+      expect(sent(runOut(outside('optional'), wanted, answered, offering('')))).not.toContain('bidi')
+      const overTls = [wanted, answered, offersTls, proceed, secured, answered]
+      const external = offering(`<mechanisms xmlns='${NS.sasl}'><mechanism>EXTERNAL</mechanism></mechanisms>${bidi}`)
+      expect(sent(runOut(outside('required'), ...overTls, external))).toMatch(/^<bidi xmlns='urn:xmpp:bidi'\/><auth/)
+      const success = received(`<success xmlns='${NS.sasl}'/>`)
+      const { state } = runOut(outside('required'), ...overTls, external, success, answered, offering(''))
+      expect(outgoing.isTwoWay(state)).toBe(true)
+    })
+
+    it('lets in the inverse of its pair, and nothing before the proof or where it was not offered', () => {
+      const environment = outside('optional')
+      expect(outgoing.mayRelay(step.state, THERE, HERE, environment)).toBe(true)
+      for (const [sender, to] of [
+        [HERE, THERE],
+        ['evil.example', HERE],
+        [THERE, 'padua.example'],
+      ] as const) {
+        expect(outgoing.mayRelay(step.state, sender, to, environment)).toBe(false)
+      }
+      for (const events of [established.slice(0, -1), [wanted, answered, offering(''), valid]]) {
+        expect(outgoing.mayRelay(runOut(environment, ...events).state, THERE, HERE, environment)).toBe(false)
+      }
+    })
+
+    it('answers questions about its own keys, and sends other domains to streams of their own', () => {
+      const environment = outside('optional')
+      const key = dialbackKey('s3cret', pair, 'other-id')
+      const ask = (text: string) => sent(outgoing.transition(step.state, received(text), environment))
+      expect(ask(`<db:verify from='${THERE}' to='${HERE}' id='other-id'>${key}</db:verify>`)).toContain('type="valid"')
+      expect(ask(`<db:verify from='${THERE}' to='${HERE}' id='x'>${key}</db:verify>`)).toContain('type="invalid"')
+      expect(ask(`<db:result from='rooms.${THERE}' to='${HERE}'>k</db:result>`)).toBe(
+        `<db:result from="${HERE}" to="rooms.${THERE}" type="error"><error type="cancel"><not-allowed xmlns="${NS.stanzaErrors}"/></error></db:result>`,
+      )
+    })
   })
 
   it('never throws, and is established by a proof only, whatever the peer says', () => {
