@@ -72,8 +72,11 @@ verb(program, 'start', 'run the server in the foreground; SIGTERM ends it in goo
   .option('--dev', 'make development certificates where files are missing')
   .action((options: Common & { dev?: true }) =>
     run(options, async (file, isJson) => {
-      const { config, notices } = await readConfig(file, process.env)
-      const [{ runStart }, { createServer }] = await Promise.all([import('./cli/start.js'), import('./server.js')])
+      const [{ config, notices }, { runStart }, { createServer }] = await Promise.all([
+        readConfig(file, process.env),
+        import('./cli/start.js'),
+        import('./server.js'),
+      ])
       return runStart(config, { dev: options.dev === true, json: isJson, notices }, createServer, output)
     }),
   )
@@ -147,6 +150,25 @@ for (const command of [userVerb('add', '<jid>', 'make an account'), userVerb('pa
 }
 userVerb('remove', '<jid>', 'remove an account with everything stored for it')
 userVerb('list', '[domain]', 'list the accounts of a domain')
+
+verb(user, 'export', 'write everything that is stored of an account as a document of XEP-0227')
+  .argument('<jid>', 'such as romeo@example.org')
+  .option('--out <file>', 'the file to write, which must not exist (default: standard output)')
+  .action((jid: string, options: Common & { out?: string }) =>
+    run(options, async (file, isJson) => {
+      const { runExport } = await import('./cli/user-export.js')
+      return runExport({ jid, out: options.out, file, env: process.env, json: isJson }, output)
+    }),
+  )
+
+verb(user, 'import', 'read accounts from a document of XEP-0227; what is there already stays')
+  .argument('<file>', 'the document')
+  .action((document: string, options: Common) =>
+    run(options, async (file, isJson) => {
+      const { runImport } = await import('./cli/user-import.js')
+      return runImport({ document, file, env: process.env, json: isJson }, output)
+    }),
+  )
 
 process.on('uncaughtException', error => {
   process.exit(fail(error, false))

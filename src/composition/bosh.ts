@@ -38,7 +38,7 @@ export function boshHandler(
   later(() => gathering.stop())
 
   function create(creation: Creation): string | undefined {
-    const { body, ctx, begin, refuse } = creation
+    const { body, request, begin, refuse } = creation
     const domain = Jid.parse(body.to ?? '')?.text ?? ''
     const options = hosts.get(domain)
     if (options === undefined) return 'host-unknown'
@@ -46,7 +46,7 @@ export function boshHandler(
     if (hold === undefined || hold < 1) return 'undefined-condition'
     if (sessions.size >= MAX_SESSIONS) return 'undefined-condition'
     const session = newSession(creation, options, domain)
-    keepers.begin(ctx.req.socket, {
+    keepers.begin(request.socket, {
       type: 'stream',
       mailboxLimit: config.general.max_fsm_queue,
       make(init) {
@@ -71,9 +71,9 @@ export function boshHandler(
   }
 
   // Apart from `create`, whose closures hold the request: the session's must not.
-  function newSession({ body, ctx, asked }: Creation, options: BoshOptions, domain: string): BoshSession {
+  function newSession({ body, request, asked }: Creation, options: BoshOptions, domain: string): BoshSession {
     const sid = randomText(20, 'hex')
-    const { socket } = ctx.req
+    const { socket } = request
     return {
       sid,
       ...agreed(options, body, domain),
@@ -85,7 +85,7 @@ export function boshHandler(
     }
   }
 
-  return createBoshHandler({ sessions, create })
+  return createBoshHandler({ sessions, serverName: config.general.http_server_name, create })
 }
 
 /** What the session lives by: what the client asks as far as the options allow it. */

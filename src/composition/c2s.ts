@@ -60,28 +60,41 @@ export async function c2sServices(
     mayPlainInClear: mode === undefined || mode === 'starttls',
     bindsChannels: mode !== undefined,
     asksForCertificate: listener.tls?.verify_peer === true,
-    certificate: tls?.present.tls.certificates[0],
+    certificate: tls?.certificate,
     maxStanzaSize: listener.max_stanza_size,
     startTls: mode === 'starttls' ? 'offered' : mode === 'starttls_required' ? 'required' : 'none',
     isDirectTls: mode === 'tls',
     inflatedBytes: listener.zlib,
     stateTimeout: listener.state_timeout,
-    secure(transport, onSecured) {
+    secure(transport, host, onSecured) {
       if (!(transport instanceof TcpTransport)) throw new Error('TLS is the business of the transport')
       if (tls === undefined) throw new Error('TLS without a certificate')
-      const { present } = tls
-      transport.secure(present.secure, { onSecured, alpn, certificate: present.tls.certificates[0] })
+      tls.secure(transport, host, onSecured)
     },
     rateOf: jid => maxRate(base, rules.value(listener.shaper, jid, jid.domain)),
     mayOpen: jid => rules.allows(listener.access, jid, jid.domain),
   }
-  return clientServices(base, addressOf(listener), entrance, routing, running, authenticator)
+  warnOfLogins(base, addressOf(listener), entrance, authenticator)
+  return clientServices(base, entrance, routing, running, authenticator)
+}
+
+/** Says, once for each listener, what its operator may not have meant. */
+export function warnOfLogins(
+  base: Base,
+  address: string,
+  entrance: ClientEntrance,
+  authenticator: Authenticator,
+): void {
+  const { name, mayPlainInClear } = entrance
+  if (mayPlainInClear && !isLoopback(address)) {
+    base.emit('config.warning', { path: `listener ${name}`, text: 'clients may send passwords in clear text' })
+  }
+  warnWhereNobodyLogsIn(base, name, entrance, authenticator)
 }
 
 /** What client connections need of the server, however they come. */
 export async function clientServices(
   base: Base,
-  address: string,
   entrance: ClientEntrance,
   routing: Routing,
   running: RunningModules,
@@ -91,10 +104,6 @@ export async function clientServices(
   const { general } = config
   const { name, mayPlainInClear, certificate } = entrance
   const served = new Set(general.hosts)
-  if (mayPlainInClear && !isLoopback(address)) {
-    emit('config.warning', { path: `listener ${name}`, text: 'clients may send passwords in clear text' })
-  }
-  warnWhereNobodyLogsIn(base, name, entrance, authenticator)
   const fetchRoster = (account: Jid) => {
     const roster = routing.rosters.get(account)
     // Whoever needs it later is told what went wrong.
@@ -141,6 +150,7 @@ export async function clientServices(
     wall: () => clock.wall(),
     streamManagement: host => routing.sessions.streamManagement.get(host),
     heldStanzas: host => routing.sessions.heldStanzas.get(host),
+    waitingMessages: host => routing.sessions.waitingMessages.get(host),
     sessionAt: jid => routing.sessions.byFull(jid.text),
     newResource: () => `${randomText(8, 'hex')}${clock.wall()}`,
     features: (host, isAuthenticated) => running.streamFeatures(host, { isAuthenticated }),

@@ -1,4 +1,5 @@
 import { BlockList, isIPv6 } from 'node:net'
+import { fileURLToPath } from 'node:url'
 import type { ComponentServices } from '../actors/component-connection.js'
 import type { C2sServices } from '../actors/connection.js'
 import { HttpAcceptor, HttpKeepers } from '../actors/http-acceptor.js'
@@ -7,26 +8,26 @@ import { type InspectOptions, inspect } from '../actors/runtime/index.js'
 import { bindTcp } from '../actors/socket.js'
 import type { HttpListenerConfig } from '../config/listen-http.js'
 import { createHttpApp, type HttpApp, type HttpHandler } from '../http/app.js'
-import { createDebugRoute } from '../http/debug.js'
 import { createHealthHandler } from '../http/health.js'
 import { type Endpoint, hostMetaRoutes } from '../http/host-meta.js'
 import { createHttpServer } from '../http/http-server.js'
 import type { Route } from '../http/pattern.js'
 import type { Address, Base } from './base.js'
-import { boshHandler } from './bosh.js'
 import type { ClientEntrance } from './c2s.js'
 import type { ComponentOptions } from './component.js'
+import { httpEntrance } from './http-entrance.js'
 import { addressOf, listen, nameOf } from './listen.js'
 import { httpTls } from './tls.js'
-import { httpEntrance, webSocketComponents, webSocketHandler } from './websocket.js'
 
 /** What the handlers of an HTTP listener ask of the rest of the server. */
 export interface HttpNeeds {
   health(): 'ok' | 'starting' | 'draining' | 'storage'
-  /** Makes what the connections of clients need, whose listener is bound to the address. */
-  clients(address: string, entrance: ClientEntrance): Promise<C2sServices>
+  /** Warns of what clients of a listener that is bound to the address can, or cannot, do. */
+  warnOfLogins(address: string, entrance: ClientEntrance): void
+  /** Makes what the connections of clients need. */
+  clients(entrance: ClientEntrance): Promise<C2sServices>
   /** Makes what the connections of components need. */
-  components(listener: string, options: ComponentOptions): ComponentServices
+  components(listener: string, options: ComponentOptions): Promise<ComponentServices>
 }
 
 /** Starts a `[[listen.http]]`, and resolves when it is bound. */
@@ -67,18 +68,20 @@ async function httpApp(
   name: string,
   listener: HttpListenerConfig,
   keepers: HttpKeepers,
-  { health, clients, components }: HttpNeeds,
+  { health, warnOfLogins, clients, components }: HttpNeeds,
 ): Promise<HttpApp> {
   const { config, counters, emit, runtime } = base
   const { handlers } = listener
   const routes: Route<HttpHandler>[] = []
   const endpoints: Endpoint[] = []
+  if (takesClients(handlers)) warnOfLogins(addressOf(listener), httpEntrance(name, listener, anySize))
   for (const options of handlers.mod_websockets ?? []) {
+    const { webSocketComponents, webSocketHandler } = await import('./websocket.js')
     const { host, path } = options
     const service = webSocketComponents(options)
     const services = {
-      clients: await clients(addressOf(listener), httpEntrance(name, listener, options)),
-      components: service && components(name, service),
+      clients: await clients(httpEntrance(name, listener, options)),
+      components: service && (await components(name, service)),
     }
     const certificates = listener.tls ?? { verify_peer: false }
     routes.push({ host, path, target: webSocketHandler(base, options, services, keepers, certificates) })
@@ -86,7 +89,8 @@ async function httpApp(
   }
   if (handlers.mod_bosh !== undefined && handlers.mod_bosh.length > 0) {
     // One set of sessions, wherever they are asked for.
-    const services = await clients(addressOf(listener), httpEntrance(name, listener, anySize))
+    const services = await clients(httpEntrance(name, listener, anySize))
+    const { boshHandler } = await import('./bosh.js')
     const target = boshHandler(base, services, keepers, listener.tls ?? { verify_peer: false })
     for (const { host, path } of handlers.mod_bosh) {
       routes.push({ host, path, target })
@@ -94,12 +98,17 @@ async function httpApp(
     }
   }
   for (const { host, path, username, password } of handlers.meerkat_debug ?? []) {
+    const { createDebugRoute } = await import('../http/debug.js')
     const credentials = username === undefined || password === undefined ? undefined : { username, password }
     const look = (from: string, page: InspectOptions) => inspect(runtime, from, page)
     routes.push(await createDebugRoute({ host, path }, { inspect: look, credentials }))
   }
   for (const { host, path } of handlers.meerkat_health ?? []) {
     routes.push({ host, path, target: createHealthHandler(health) })
+  }
+  for (const { host, path, app: name, content_path } of handlers.cowboy_static ?? []) {
+    const { createStaticHandler } = await import('../http/static-files.js')
+    routes.push({ host, path, target: createStaticHandler(assets(name, content_path)) })
   }
   // Last: whoever mounts something there himself knows better.
   routes.push(...hostMetaRoutes(endpoints, listener.tls !== undefined))
@@ -112,6 +121,12 @@ async function httpApp(
     emit,
   })
 }
+
+/** A folder of files that come with the server. The same from src/ and from dist/. */
+const assets = (...names: string[]) => fileURLToPath(new URL(['../../assets', ...names].join('/'), import.meta.url))
+
+const takesClients = ({ mod_websockets = [], mod_bosh = [] }: HttpListenerConfig['handlers']) =>
+  mod_websockets.length + mod_bosh.length > 0
 
 /** No option bounds the stanzas of BOSH. */
 const anySize = { max_stanza_size: 'infinity' } as const

@@ -1,21 +1,21 @@
-import { ComponentConnection } from '../actors/component-connection.js'
 import { Connection } from '../actors/connection.js'
 import { startBranch } from '../actors/root.js'
 import { stopTree } from '../actors/runtime/index.js'
-import { ServerConnection } from '../actors/server-connection.js'
 import type { AccessRules } from '../auth/access-rules.js'
 import type { Authenticator } from '../auth/authenticate.js'
 import type { RunningModules } from '../modules/index.js'
 import type { Routing } from '../routing/services.js'
 import { TcpTransport } from '../transports/tcp.js'
 import type { Address, Base } from './base.js'
-import { c2sServices, clientServices } from './c2s.js'
-import { componentServices, warnOfClearText } from './component.js'
-import { type HttpNeeds, listenHttp } from './http.js'
+import { c2sServices, clientServices, warnOfLogins } from './c2s.js'
+import type { HttpNeeds } from './http.js'
 import { listenXmpp } from './listen-xmpp.js'
 import type { Federation } from './s2s.js'
 
-/** Starts what `listen` asks for, one listener after the other in the order of the file. */
+/**
+ * Starts what `listen` asks for, one listener after the other in the order of the file. What a type of listener takes is loaded when
+ * there is one of it.
+ */
 export async function startListeners(
   base: Base,
   rules: AccessRules,
@@ -45,16 +45,20 @@ export async function startListeners(
   }
   const needs: HttpNeeds = {
     health,
-    clients: (address, entrance) => clientServices(base, address, entrance, routing, running, authenticator),
-    components: (name, options) => componentServices(base, rules, name, options, routing),
+    warnOfLogins: (address, entrance) => warnOfLogins(base, address, entrance, authenticator),
+    clients: entrance => clientServices(base, entrance, routing, running, authenticator),
+    components: async (name, options) =>
+      (await import('./component.js')).componentServices(base, rules, name, options, routing),
   }
   for (const [index, listener] of config.listen.http.entries()) {
+    const { listenHttp } = await import('./http.js')
     addresses.push(await listenHttp(base, branch, listener, index, needs))
   }
   for (const [index, listener] of config.listen.s2s.entries()) {
     const address = await listenXmpp(base, branch, 's2s', listener, index, async name => {
       if (federation === undefined) throw new Error('a listener of servers and no federation')
       const services = await federation.servicesOf(name, listener)
+      const { ServerConnection } = await import('../actors/server-connection.js')
       return {
         mailboxLimit: config.general.max_fsm_queue,
         hibernateAfter: listener.hibernate_after,
@@ -66,6 +70,8 @@ export async function startListeners(
   }
   for (const [index, listener] of config.listen.service.entries()) {
     const address = await listenXmpp(base, branch, 'service', listener, index, async name => {
+      const { componentServices, warnOfClearText } = await import('./component.js')
+      const { ComponentConnection } = await import('../actors/component-connection.js')
       warnOfClearText(base, name, listener)
       const services = componentServices(base, rules, name, listener, routing)
       return {

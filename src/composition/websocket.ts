@@ -3,47 +3,14 @@ import { ComponentConnection, type ComponentServices } from '../actors/component
 import type { C2sServices } from '../actors/connection.js'
 import { Connection } from '../actors/connection.js'
 import type { HttpKeepers } from '../actors/http-acceptor.js'
-import type { HttpListenerConfig } from '../config/listen-http.js'
 import type { HttpHandler } from '../http/app.js'
 import { acceptedCertificate, type CertificateRules } from '../http/client-certificate.js'
 import { createWebSocketHandler } from '../http/websocket.js'
 import type { OpenTransport } from '../transports/transport.js'
 import { WebSocketTransport } from '../transports/websocket.js'
 import type { Base } from './base.js'
-import type { ClientEntrance } from './c2s.js'
 import type { ComponentOptions } from './component.js'
-
-export type WebSocketConfig = NonNullable<HttpListenerConfig['handlers']['mod_websockets']>[number]
-
-/** In each state before the session, in milliseconds. */
-const STATE_MS = 60_000
-
-/** Clients that come over HTTP, by WebSocket or BOSH: the options of c2s listeners mean nothing to them. spec/listeners.md §3.1.9 */
-export function httpEntrance(
-  name: string,
-  listener: HttpListenerConfig,
-  options: Pick<WebSocketConfig, 'max_stanza_size'>,
-): ClientEntrance {
-  const isEncrypted = listener.tls !== undefined
-  return {
-    name,
-    mayBeEncrypted: isEncrypted,
-    mayPlainInClear: !isEncrypted,
-    bindsChannels: false,
-    asksForCertificate: listener.tls?.verify_peer === true,
-    certificate: undefined,
-    maxStanzaSize: numberOf(options.max_stanza_size),
-    startTls: 'none',
-    isDirectTls: false,
-    inflatedBytes: undefined,
-    stateTimeout: STATE_MS,
-    secure() {
-      throw new Error('TLS is the business of the HTTP server')
-    },
-    rateOf: () => undefined,
-    mayOpen: () => true,
-  }
-}
+import { numberOf, STATE_MS, type WebSocketConfig } from './http-entrance.js'
 
 /** The components that come over the WebSockets of a handler; undefined where there are none. spec/websockets.md §6 */
 export function webSocketComponents({ service, max_stanza_size }: WebSocketConfig): ComponentOptions | undefined {
@@ -97,5 +64,3 @@ export function webSocketHandler(
     },
   })
 }
-
-const numberOf = (value: number | 'infinity' | 'none') => (typeof value === 'number' ? value : undefined)

@@ -39,7 +39,6 @@ const NOT_YET: readonly RefusalRow[] = [
     'mongoose_prometheus_handler',
     'cowboy_swagger_redirect_handler',
     'cowboy_swagger_json_handler',
-    'cowboy_static',
   ].map(type => ({ at: `listen.http.*.handlers.${type}.*`, what: `handler ${type}` })),
   ...alsoPerHost([
     { at: 'auth.methods.*', when: isAny(['ldap', 'riak']), what: 'this method' },

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { IncomingMessage, RequestListener } from 'node:http'
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import type { BlockList, Socket } from 'node:net'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
@@ -37,6 +37,11 @@ export interface HttpHandler {
   (ctx: Context, asked: Asked): void | Promise<void>
   /** Takes the connection over for good; false when it does not, and the request is answered as any other. */
   upgrade?(upgrade: Upgrade, asked: Asked): boolean
+  /**
+   * Answers a request by itself; undefined when it does not. For what many wait for: koa's objects would wait with each of them.
+   * Compressed answers are koa's.
+   */
+  plain?(request: IncomingMessage, response: ServerResponse, asked: Asked): Promise<void> | undefined
 }
 
 export interface HttpApp {
@@ -81,7 +86,7 @@ export async function createHttpApp(options: HttpAppOptions): Promise<HttpApp> {
     if (ctx !== undefined && !ctx.req.socket.destroyed && error.code === undefined) report(ctx, error, options)
   })
   return {
-    serve: app.callback(),
+    serve: servePlainly(options, dispatch, app.callback()),
     upgrade(upgrade) {
       const { request, stream } = upgrade
       const found = beyondLimits(request) === undefined ? resolve(request, dispatch) : undefined
@@ -132,8 +137,40 @@ const asked = (request: IncomingMessage, { host, bindings, rest }: Found, truste
   host,
   bindings,
   rest,
-  client: clientOf(request, trusted),
+  // Few want to know.
+  get client() {
+    return clientOf(request, trusted)
+  },
 })
+
+/** Serves what needs no koa without it. */
+function servePlainly(
+  options: HttpAppOptions,
+  dispatch: Dispatcher<HttpHandler>,
+  other: RequestListener,
+): RequestListener {
+  if (options.compress) return other
+  return (request, response) => {
+    const found = beyondLimits(request) === undefined ? resolve(request, dispatch) : undefined
+    if (found === undefined || found === 400 || found.target.plain === undefined) return other(request, response)
+    const answered = found.target.plain(request, response, asked(request, found, options.trustedProxies))
+    if (answered === undefined) return other(request, response)
+    options.counters.httpRequests++
+    answered.catch(error => failPlainly(request, response, error, options))
+  }
+}
+
+/** HR-5 */
+function failPlainly(
+  request: IncomingMessage,
+  response: ServerResponse,
+  error: unknown,
+  options: HttpAppOptions,
+): void {
+  const id = report({ method: request.method ?? '', originalUrl: request.url ?? '' }, error, options)
+  if (response.headersSent) request.socket.destroy()
+  else response.writeHead(500, { server: options.serverName, 'x-request-id': id, 'content-length': 0 }).end()
+}
 
 /** An answer without a body. */
 export function empty(ctx: Context, status: number): void {

@@ -1,3 +1,4 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Context } from 'koa'
 import { BadBody, type Body, readBody, terminate } from '../protocols/bosh-body.js'
 import type { BoshTransport } from '../transports/bosh.js'
@@ -15,6 +16,8 @@ export type BoshSessions = ReadonlyMap<string, BoshTransport>
 
 export interface BoshHandlerOptions {
   readonly sessions: BoshSessions
+  /** Value of the `server` header. HL-7 */
+  readonly serverName: string
   /** Makes the session that a request asks for, and gives it the request; a condition when it must not be. */
   create(creation: Creation): string | undefined
 }
@@ -22,7 +25,7 @@ export interface BoshHandlerOptions {
 /** A request for a session. */
 export interface Creation {
   readonly body: Body
-  readonly ctx: Context
+  readonly request: IncomingMessage
   readonly asked: Asked
   /** Gives the new session the request. */
   begin(session: BoshTransport): void
@@ -32,10 +35,13 @@ export interface Creation {
 
 /** `mod_bosh`: what is answered to requests that are none of BOSH, and where the others go. spec/bosh.md §2, §3 */
 export function createBoshHandler(options: BoshHandlerOptions): HttpHandler {
-  return (ctx, asked) => {
+  const handler: HttpHandler = (ctx, asked) => {
     switch (ctx.method) {
       case 'POST':
-        return post(ctx, asked, options)
+        return new Promise((resolve, reject) => {
+          const told = (answer: PostAnswer) => resolve(tell(ctx, answer))
+          take({ request: ctx.req, response: ctx.res, asked, tell: told }, options).catch(reject)
+        })
       case 'GET':
         allowScripts(ctx, undefined)
         text(ctx, 200, XML, 'MongooseIM bosh endpoint')
@@ -50,7 +56,24 @@ export function createBoshHandler(options: BoshHandlerOptions): HttpHandler {
         return
     }
   }
+  handler.plain = (request, response, asked) =>
+    request.method === 'POST'
+      ? take({ request, response, asked, tell: answer => tellPlainly(response, answer, options.serverName) }, options)
+      : undefined
+  return handler
 }
+
+/** The set "ALL" of spec/bosh.md §2, for any origin. */
+const forScripts = [
+  'access-control-allow-origin',
+  '*',
+  'access-control-allow-methods',
+  'POST, OPTIONS, GET',
+  'access-control-allow-headers',
+  'content-type',
+  'access-control-max-age',
+  '1728000',
+]
 
 /** The set "ALL" of spec/bosh.md §2, without the first where there is no `origin`. */
 function allowScripts(ctx: Context, origin: string | undefined): void {
@@ -66,63 +89,86 @@ function text(ctx: Context, status: number, type: string, body: string | Buffer)
   ctx.body = body
 }
 
-async function post(ctx: Context, asked: Asked, options: BoshHandlerOptions): Promise<void> {
-  allowScripts(ctx, '*')
-  doesNotCount(ctx.req)
-  const { headers } = ctx.req
-  if (headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? 0) === 0) {
-    text(ctx, 400, TEXT, 'Missing request body')
-    return
-  }
-  const bytes = await readRequestBody(ctx.req, maxBody)
-  if (bytes === undefined) {
+/** What is answered to a POST; undefined when nobody waits for it any more. */
+type PostAnswer = { readonly status: number; readonly type: string; readonly body: string } | undefined
+
+/** A POST that waits for its answer. What it says is not in it: that must not wait. */
+interface Post {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly asked: Asked
+  tell(answer: PostAnswer): void
+}
+
+function tell(ctx: Context, answer: PostAnswer): void {
+  if (answer === undefined) {
     ctx.respond = false
     return
   }
-  if (bytes === 'too-large') {
-    empty(ctx, 413)
-    ctx.set('connection', 'close')
-    return
-  }
-  // The answer may take as long as the client said.
-  ctx.req.setTimeout(0)
-  const answer = await exchange(ctx, asked, bytes, options)
-  ctx.req.setTimeout(silenceMs)
-  if (answer === undefined) ctx.respond = false
-  else text(ctx, 200, XML, answer)
+  allowScripts(ctx, '*')
+  text(ctx, answer.status, answer.type, answer.body)
+  if (answer.status === 413) ctx.set('connection', 'close')
 }
 
-/** Resolves with the answer, or with nothing when nobody waits for it any more. */
-function exchange(
-  ctx: Context,
-  asked: Asked,
-  bytes: Buffer,
-  { sessions, create }: BoshHandlerOptions,
-): Promise<string | Buffer | undefined> {
-  let body: Body
+/** The same without koa. */
+function tellPlainly(response: ServerResponse, answer: PostAnswer, server: string): void {
+  if (answer === undefined) return
+  const { status, type, body } = answer
+  if (status === 413) response.setHeader('connection', 'close')
+  const length = `${Buffer.byteLength(body)}`
+  response.writeHead(status, [...forScripts, 'server', server, 'content-type', type, 'content-length', length])
+  response.end(body)
+}
+
+/** Resolves when the request is with its session, or answered. */
+async function take(post: Post, options: BoshHandlerOptions): Promise<void> {
+  const { request } = post
+  doesNotCount(request)
+  const { headers } = request
+  if (headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? 0) === 0) {
+    return post.tell({ status: 400, type: TEXT, body: 'Missing request body' })
+  }
+  const bytes = await readRequestBody(request, maxBody)
+  if (bytes === undefined) return post.tell(undefined)
+  if (bytes === 'too-large') return post.tell({ status: 413, type: TEXT, body: '' })
+  // The answer may take as long as the client said.
+  request.setTimeout(0)
+  const said = saidIn(bytes, options.sessions)
+  if (said === undefined) reply(post, terminate('bad-request'))
+  else if (said.kind === 'create') create(post, said, bytes.length, options)
+  else {
+    const session = options.sessions.get(said.sid ?? '')
+    if (session === undefined) reply(post, terminate('item-not-found'))
+    else hand(post, session, said, bytes.length)
+  }
+}
+
+/** Undefined for nothing sensible, which ends the session that it names. B-9, B-21 */
+function saidIn(bytes: Buffer, sessions: BoshSessions): Body | undefined {
   try {
-    body = readBody(bytes)
+    return readBody(bytes)
   } catch (error) {
     if (!(error instanceof BadBody)) throw error
     sessions.get(error.sid ?? '')?.breakOff('bad-request')
-    return Promise.resolve(terminate('bad-request'))
+    return undefined
   }
-  return new Promise(resolve => {
-    const begin = (session: BoshTransport) => {
-      const id = session.arrived(body, bytes.length, resolve)
-      ctx.res.once('close', () => {
-        session.abandoned(id)
-        resolve(undefined)
-      })
-    }
-    const refuse = (condition: string) => resolve(terminate(condition))
-    if (body.kind === 'create') {
-      const condition = create({ body, ctx, asked, begin, refuse })
-      if (condition !== undefined) refuse(condition)
-      return
-    }
-    const session = sessions.get(body.sid ?? '')
-    if (session === undefined) refuse('item-not-found')
-    else begin(session)
+}
+
+function create(post: Post, body: Body, bytes: number, options: BoshHandlerOptions): void {
+  const begin = (session: BoshTransport) => hand(post, session, body, bytes)
+  const refuse = (condition: string) => reply(post, terminate(condition))
+  const condition = options.create({ body, request: post.request, asked: post.asked, begin, refuse })
+  if (condition !== undefined) refuse(condition)
+}
+
+function hand(post: Post, session: BoshTransport, body: Body, bytes: number): void {
+  const id = session.arrived(body, bytes, answer => reply(post, answer))
+  post.response.once('close', () => {
+    if (session.abandoned(id)) post.tell(undefined)
   })
+}
+
+function reply(post: Post, body: string): void {
+  post.request.setTimeout(silenceMs)
+  post.tell({ status: 200, type: XML, body })
 }

@@ -95,6 +95,10 @@ export function createHttpServer(app: RequestListener, options: HttpServerOption
   const stopCounting = holdAbove(server, limit)
   const sockets = setOf(server, 'connection')
   const streams = tls === undefined ? sockets : setOf(server, 'secureConnection')
+  // A handshake that was under way at the close: nothing comes after it.
+  server.on('secureConnection', (socket: Socket) => {
+    if (isClosing) socket.destroy()
+  })
   if (options.upgrade !== undefined) server.on('upgrade', takeOver(options.upgrade))
 
   function takeOver(upgrade: HttpApp['upgrade']) {
@@ -164,9 +168,13 @@ class LivingSockets extends Set<Socket> {
 /** The sockets of `event`. */
 function setOf(server: Server, event: 'connection' | 'secureConnection'): LivingSockets {
   const sockets = new LivingSockets()
+  // One listener for all of them.
+  function closed(this: Socket) {
+    sockets.delete(this)
+  }
   server.on(event, (socket: Socket) => {
     sockets.add(socket)
-    socket.once('close', () => sockets.delete(socket))
+    socket.on('close', closed)
   })
   return sockets
 }
@@ -212,9 +220,13 @@ function holdAbove(server: Server, limit: number): (socket: Socket) => void {
 
   function admit(socket: Socket): void {
     active.add(socket)
-    socket.once('close', () => leave(socket))
+    socket.on('close', left)
     for (const listener of accept) listener.call(server, socket)
     socket.resume()
+  }
+
+  function left(this: Socket): void {
+    leave(this)
   }
 
   function leave(socket: Socket): void {

@@ -25,8 +25,8 @@ export function beyondLimits(request: IncomingMessage): 413 | 414 | 431 | 501 | 
   if (method.length > maxMethod || !methods.has(method)) return 501
   if (method.length + url.length + ' '.length + ' HTTP/1.1'.length > maxRequestLine) return 414
   if (rawHeaders.length > 2 * maxHeaders) return 431
-  for (const [index, text] of rawHeaders.entries()) {
-    if (text.length > (index % 2 === 0 ? maxHeaderName : maxHeaderValue)) return 431
+  for (let index = 0; index < rawHeaders.length; index++) {
+    if (rawHeaders[index]!.length > (index % 2 === 0 ? maxHeaderName : maxHeaderValue)) return 431
   }
   return Number(request.headers['content-length'] ?? 0) > maxBody ? 413 : undefined
 }

@@ -14,7 +14,11 @@ export function readRequestBody(request: IncomingMessage, most: number): Promise
       chunks.length = 0
       resolve('too-large')
     })
-    request.on('end', () => resolve(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks)))
+    request.on('end', () => {
+      resolve(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks))
+      // The request may live for long after this.
+      chunks.length = 0
+    })
     request.on('error', () => resolve(undefined))
     request.on('close', () => resolve(undefined))
   })

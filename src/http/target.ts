@@ -42,7 +42,8 @@ export function requestTarget(request: IncomingMessage): Target | undefined {
 function hostHeaders(rawHeaders: readonly string[]): string[] {
   const hosts: string[] = []
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
-    if (rawHeaders[i]?.toLowerCase() === 'host') hosts.push(rawHeaders[i + 1] ?? '')
+    const name = rawHeaders[i] ?? ''
+    if (name.length === 4 && name.toLowerCase() === 'host') hosts.push(rawHeaders[i + 1] ?? '')
   }
   return hosts
 }

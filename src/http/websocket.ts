@@ -45,14 +45,16 @@ export function createWebSocketHandler({ serverName, opened }: WebSocketHandlerO
     if (request.headers['sec-websocket-version'] === '7') request.headers['sec-websocket-version'] = '8'
     server.handleUpgrade(request, stream, head, webSocket => {
       webSocket.pause()
-      // What goes wrong before somebody listens is told by its end.
-      webSocket.on('error', () => {})
+      webSocket.on('error', toldByItsEnd)
       opened(webSocket, upgrade, asked)
     })
     return true
   }
   return handler
 }
+
+/** What goes wrong before somebody listens. Made here: as a closure it would keep the request as long as its WebSocket. */
+const toldByItsEnd = () => {}
 
 const isWebSocketRequest = ({ method, headers }: IncomingMessage) =>
   method === 'GET' &&

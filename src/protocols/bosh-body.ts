@@ -2,7 +2,7 @@
  * The `<body/>` that wraps what goes over BOSH, read and written. XEP-0124 §4; XEP-0206
  */
 
-import { type Element, escapeXML } from 'ltx'
+import { escapeXML } from 'ltx'
 import type { Answer, Request } from './bosh.js'
 import { StreamError } from './errors.js'
 import { NS } from './namespaces.js'
@@ -10,7 +10,7 @@ import { classes, SPACE } from './xml/characters.js'
 import { type Frame, StreamContext } from './xml/frame.js'
 import { frameDocument } from './xml/framer.js'
 import { Scanner } from './xml/scanner.js'
-import { buildElement } from './xml/tree.js'
+import { attributesOf, buildElement } from './xml/tree.js'
 
 /** What a request says. */
 export interface Body extends Pick<Request, 'rid' | 'kind' | 'pause' | 'ack' | 'key' | 'newKey'> {
@@ -53,7 +53,7 @@ export function readBody(bytes: Buffer): Body {
   let sid: string | undefined
   try {
     const frame = onlyElement(bytes)
-    const { attrs } = startTag(frame)
+    const attrs = attributesOf(frame)
     if (frame.name === 'body') sid = attrs.sid
     if (frame.name !== 'body' || frame.ns !== NS.bosh) throw new BadBody('not a body of BOSH', sid)
     return { ...said(attrs, sid), content: contentOf(frame, attrs) }
@@ -77,14 +77,6 @@ function afterDeclaration(bytes: Buffer): number {
   const end = scanner.run(bytes, start + 1, bytes.length)
   if (end === -1) throw new BadBody('unfinished declaration', undefined)
   return end
-}
-
-/** The element without what is in it. */
-function startTag(frame: Frame): Element {
-  const { bytes, start, attributesEnd } = frame
-  const tag = Buffer.concat([bytes.subarray(start, start + attributesEnd), Buffer.from('/>')])
-  const [empty] = frameDocument(tag, tag.length, outside)
-  return buildElement(empty!) // what is well-formed with content is so without
 }
 
 type Attributes = Readonly<Record<string, string | undefined>>

@@ -119,6 +119,8 @@ export type Effect =
   /** Nobody may ask for the session any more. */
   | { type: 'vanish' }
 
+type Draft = { -readonly [Key in keyof State]: State[Key] }
+
 export interface Step {
   readonly state: State
   readonly effects: readonly Effect[]
@@ -153,8 +155,11 @@ export function transition(state: State, event: Event): Step {
 /** When `timedOut` is due; undefined = never. */
 export function dueAt({ held, deferred, silentSince, pause, phase, terms }: State): number | undefined {
   if (phase === 'gone') return undefined
-  const waits = [...held, ...(deferred === undefined ? [] : [deferred])].map(one => one.dueAt)
-  if (silentSince === undefined) return waits.length === 0 ? undefined : Math.min(...waits)
+  if (silentSince === undefined) {
+    let first = deferred?.dueAt
+    for (const one of held) if (first === undefined || one.dueAt < first) first = one.dueAt
+    return first
+  }
   if (phase === 'over') return silentSince + Math.min(terms.inactivity ?? LINGER_MS, LINGER_MS)
   if (pause !== undefined) return silentSince + pause * 1000
   return terms.inactivity === undefined ? undefined : silentSince + terms.inactivity
@@ -163,11 +168,15 @@ export function dueAt({ held, deferred, silentSince, pause, phase, terms }: Stat
 /** One transition: the state as it becomes, and what is to be done. */
 class Session {
   readonly effects: Effect[] = []
+  /** A copy: the one that was given stays as it is. */
+  readonly state: Draft
 
   constructor(
-    public state: State,
+    state: State,
     private readonly now: number,
-  ) {}
+  ) {
+    this.state = { ...state }
+  }
 
   take(event: Event): void {
     switch (event.type) {
@@ -194,7 +203,7 @@ class Session {
   }
 
   private set(change: Partial<State>): void {
-    this.state = { ...this.state, ...change }
+    Object.assign(this.state, change)
   }
 
   // ---- requests. spec/bosh.md §5
@@ -243,6 +252,9 @@ class Session {
     if (deferred === undefined || deferred.request.rid !== last + 1) return
     this.set({ deferred: undefined })
     this.settle()
+    // It is here already: there is no silence, and it ends a pause before it as if it came now.
+    this.set({ silentSince: undefined })
+    if (deferred.request.kind !== 'pause') this.set({ pause: undefined })
     this.handle(deferred)
   }
 
@@ -371,7 +383,8 @@ class Session {
     }
     // B-18
     const isDue = (one: Held | undefined) => one !== undefined && one.dueAt <= this.now
-    while (isDue(this.state.held[0])) this.release(this.state.held.length - 1)
+    // A request that came before its predecessor is due before it too, and is answered behind it.
+    while (this.state.held.some(isDue)) this.release(this.state.held.length - 1)
     // What should have come before it is not going to.
     if (isDue(this.state.deferred)) this.breakOff('item-not-found')
   }

@@ -21,7 +21,7 @@ const MAX_WAITING = 8
 const NEXT = 0
 
 /** Gives an open request its answer; called once. */
-export type Reply = (body: Buffer) => void
+export type Reply = (body: string) => void
 
 /** What is known of a session when it is created. */
 export interface BoshSession {
@@ -64,7 +64,7 @@ export class BoshTransport implements Transport {
   private readonly exchanges = new Map<number, Exchange>()
   /** Came while nothing was to be read. */
   private readonly waiting: number[] = []
-  private readonly answers = new Map<number, Buffer>()
+  private readonly answers = new Map<number, string>()
   private answeredBytes = 0
   private readonly output = new Output()
   private lastId = 0
@@ -126,10 +126,11 @@ export class BoshTransport implements Transport {
     return id
   }
 
-  /** Whoever sent the request is gone. Nothing else changes: the answer can still be asked for again. spec/bosh.md §14 */
-  abandoned(id: number): void {
+  /** Whoever sent the request is gone; true when it had no answer. Nothing else changes: the answer can still be asked for again. spec/bosh.md §14 */
+  abandoned(id: number): boolean {
     const exchange = this.exchanges.get(id)
     if (exchange !== undefined) exchange.reply = undefined
+    return exchange !== undefined
   }
 
   /** Ends the session against the will of its client. */
@@ -277,33 +278,33 @@ export class BoshTransport implements Transport {
     this.reply(id, body)
   }
 
-  private bodyOf(answer: bosh.Answer, takesOutput: boolean): Buffer {
+  /** Text: a buffer for each would be memory outside of the heap, which costs more to have and to lose. */
+  private bodyOf(answer: bosh.Answer, takesOutput: boolean): string {
     const { sid, opening } = this.session
     const { framing, output } = this
-    const length = takesOutput ? output.length : 0
+    const isEmpty = !takesOutput || output.length === 0
     const start = answerStart(answer, sid, opening, takesOutput && framing.usesPrefix)
-    if (length === 0) return Buffer.from(`${start}/>`)
-    const end = '</body>'
-    const body = Buffer.allocUnsafeSlow(Buffer.byteLength(start) + 1 + length + end.length)
-    let offset = body.write(`${start}>`)
+    if (isEmpty) return `${start}/>`
+    let content = ''
+    // Each slab ends where an element, or a piece of text from the server, does.
     for (const slab of output.take()) {
-      offset += slab.bytes.copy(body, offset, 0, slab.used)
+      content += slab.bytes.toString('utf8', 0, slab.used)
       returnSlab(slab)
     }
-    body.write(end, offset)
     framing.usesPrefix = false
-    return body
+    return `${start}>${content}</body>`
   }
 
   private repeat({ id, rid }: { id: number; rid: number }): void {
-    this.reply(id, this.answers.get(rid) ?? Buffer.from(terminate('item-not-found')))
+    this.reply(id, this.answers.get(rid) ?? terminate('item-not-found'))
   }
 
-  private reply(id: number, body: Buffer): void {
+  private reply(id: number, body: string): void {
     const exchange = this.exchanges.get(id)
     this.exchanges.delete(id)
-    this.bytesOut += body.length
-    this.context.traffic.bytesOut += body.length
+    const bytes = Buffer.byteLength(body)
+    this.bytesOut += bytes
+    this.context.traffic.bytesOut += bytes
     exchange?.reply?.(body)
   }
 
@@ -316,7 +317,7 @@ export class BoshTransport implements Transport {
     this.alarm?.drop()
     this.alarm = undefined
     for (const slab of this.output.take()) returnSlab(slab)
-    const end = Buffer.from(terminate('item-not-found'))
+    const end = terminate('item-not-found')
     for (const id of [...this.exchanges.keys()]) this.reply(id, end)
     this.waiting.length = 0
     this.answers.clear()

@@ -175,6 +175,34 @@ describe('the app', () => {
     expect(app.counters.httpFailures).toBe(failures + 1)
   })
 
+  it('HR-5: a handler that answers by itself is answered for when it fails, and serves on', async () => {
+    const plain: HttpHandler = ctx => empty(ctx, 204)
+    plain.plain = (request, response, { client }) => {
+      if (request.method !== 'POST') return undefined
+      if (request.url === '/plain?half') response.writeHead(200, { 'content-length': '10' }).write('half')
+      if (request.url !== '/plain') return Promise.reject(new Error('a bug'))
+      response.writeHead(200, { 'content-length': client.address.length }).end(client.address)
+      return Promise.resolve()
+    }
+    const own = await testApp([{ host: '_', path: '/plain', target: plain }])
+    const listening = await serveApp(own.app)
+    const send = (line: string) => exchange(listening.port, `${line} HTTP/1.1\r\nHost: x\r\n\r\n`)
+    const failed = await send('POST /plain?token=secret')
+    expect(failed).toMatchObject({ status: 500, body: '', headers: { 'content-length': '0', server: 'Classified' } })
+    await expect(send('POST /plain?half')).rejects.toThrow('closed after')
+    expect(await send('POST /plain')).toMatchObject({ status: 200, body: '127.0.0.1' })
+    expect((await send('GET /plain')).status).toBe(204)
+    await listening.close(0)
+    expect(own.told).toMatchObject([
+      {
+        name: 'http.failed',
+        fields: { request: failed.headers['x-request-id'], method: 'POST', path: '/plain', error: 'a bug' },
+      },
+      { name: 'http.failed', fields: { method: 'POST', path: '/plain' } },
+    ])
+    expect(own.counters).toMatchObject({ httpRequests: 4, httpFailures: 2 })
+  })
+
   it('HR-5: a handler that fails at an upgrade loses its connection and nothing else', async () => {
     const failing: HttpHandler = ctx => empty(ctx, 200)
     failing.upgrade = () => {

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import { request as secureRequest } from 'node:https'
+import { connect } from 'node:net'
 import { connect as connectTls, type SecureContextOptions } from 'node:tls'
 import forge from 'node-forge'
 import { describe, expect, it } from 'vitest'
@@ -168,6 +169,21 @@ describe('time limits', () => {
   })
 })
 
+describe('an exchange', () => {
+  it('§5: 60 s of silence in the middle of a request end its connection', async () => {
+    const holding = holdingApp()
+    const server = await serveApp(holding.app)
+    const client = new RawClient(server.port)
+    client.socket.write('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf')
+    const { socket } = (await holding.request(1)).req
+    expect(socket.timeout).toBe(60_000)
+    socket.setTimeout(1) // the minute is over
+    await client.closed
+    expect(client.text).toBe('')
+    await server.close(0)
+  })
+})
+
 describe('garbage behind a request', () => {
   it('never mixes an error into an answer that is under way', async () => {
     const holding = holdingApp()
@@ -237,5 +253,18 @@ describe('TLS', () => {
     const closed = server.close(10_000)
     for (const action of actions) action()
     await Promise.all([closed, client.closed])
+  })
+
+  it('waits for nobody whose handshake ends after it began to close', async () => {
+    const { clock } = heldClock()
+    const server = await serveApp((_request, response) => void response.end('secure'), { tls: served(tls), clock })
+    const raw = connect(server.port, '127.0.0.1')
+    const arrived = once(server.server, 'connection')
+    await Promise.all([once(raw, 'ready'), arrived])
+    const closed = server.close(10_000)
+    const client = connectTls({ socket: raw, rejectUnauthorized: false })
+    client.on('error', () => undefined)
+    await closed
+    await once(client, 'close')
   })
 })

@@ -93,6 +93,34 @@ describe('a listener', () => {
     expect(new Set(ports(server)).size).toBe(2)
   })
 
+  it('says once that its clients may send passwords in clear text, however many handlers they come by', async () => {
+    const handlers = {
+      mod_websockets: [
+        { host: '_', path: '/a' },
+        { host: '_', path: '/b' },
+      ],
+      mod_bosh: [{ host: '_', path: '/http-bind' }],
+    }
+    const events = recordedEvents()
+    const open = { port: 0, transport: { num_acceptors: 1 } }
+    await startedServer(
+      withHttp(
+        [
+          { ...open, handlers },
+          { ...loopback, handlers },
+          { ...open, handlers: health },
+        ],
+        { events },
+      ),
+    )
+    const warnings = events.records.filter(
+      ({ name, fields }) => name === 'config.warning' && /^listener http/.test(String(fields.path)),
+    )
+    expect(warnings.map(({ fields }) => fields)).toEqual([
+      { path: 'listener http-0.0.0.0-0-0', text: 'clients may send passwords in clear text' },
+    ])
+  })
+
   it('HL-8: num_acceptors acceptors share the connections', async () => {
     const listener = { ...loopback, transport: { num_acceptors: 3 }, handlers: health }
     const server = await startedServer(withHttp([listener]))

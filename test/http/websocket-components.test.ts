@@ -1,11 +1,12 @@
 import { once } from 'node:events'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import WebSocket from 'ws'
-import type { TestServer } from '../../src/testing.js'
+import { httpPort } from '../support/bosh.js'
 import { ManualClock } from '../support/clock.js'
 import { COMPONENT_NS, componentHeader, digest, SECRET } from '../support/component.js'
 import { actorsOfKind, drained, eventually, type Setup, session, startedServer } from '../support/server.js'
 import { webSocketSession } from '../support/websocket.js'
+import { enter, knock, WebSocketComponent } from '../support/websocket-component.js'
 
 /*
  * Components over WebSocket: one XML stream, cut into messages. spec/websockets.md §6
@@ -17,61 +18,6 @@ const withService = (service: object = {}, more: Partial<Setup> & { handler?: ob
   const http = [{ port: 0, ip_address: '127.0.0.1', transport: { num_acceptors: 2 }, handlers: { mod_websockets } }]
   return { users: ['romeo', 'juliet'], ...setup, config: { ...setup.config, listen: { http } } }
 }
-const portOf = ({ addresses }: TestServer) => addresses.find(({ protocol }) => protocol === 'http')?.port ?? 0
-
-/** The text of all messages so far, and each message by itself. */
-class Component {
-  readonly messages: string[] = []
-  isClosed = false
-  code = 0
-
-  constructor(readonly socket: WebSocket) {
-    socket.on('message', data => this.messages.push(String(data)))
-    socket.on('error', () => undefined)
-    socket.on('close', code => {
-      this.isClosed = true
-      this.code = code
-    })
-  }
-
-  get text(): string {
-    return this.messages.join('')
-  }
-
-  send(text: string): void {
-    this.socket.send(text)
-  }
-
-  until(wanted: RegExp | string): Promise<string> {
-    return eventually(() => {
-      const isThere = typeof wanted === 'string' ? this.text.includes(wanted) : wanted.test(this.text)
-      if (!isThere && this.isClosed) throw new Error(`closed before ${wanted}: ${this.text}`)
-      return isThere && this.text
-    })
-  }
-
-  closed(): Promise<string> {
-    return eventually(() => this.isClosed && this.text)
-  }
-}
-
-async function knock(server: TestServer, name: string, attributes = '', key = digest): Promise<Component> {
-  const socket = new WebSocket(`ws://127.0.0.1:${portOf(server)}/ws-xmpp`, ['xmpp'])
-  onTestFinished(() => socket.terminate())
-  const component = new Component(socket)
-  await once(socket, 'open')
-  component.send(componentHeader(name, attributes))
-  const id = / id='([^']*)'/.exec(await component.until(/<stream:stream [^>]*>/))?.[1] ?? ''
-  component.send(`<handshake>${key(id)}</handshake>`)
-  return component
-}
-
-async function enter(server: TestServer, name: string, attributes = ''): Promise<Component> {
-  const component = await knock(server, name, attributes)
-  await component.until('<handshake/>')
-  return component
-}
-
 const ping = `<ping xmlns='urn:xmpp:ping'/>`
 
 describe('components over WebSocket', () => {
@@ -175,7 +121,7 @@ describe('components over WebSocket', () => {
   it('W-33: clients and components come in by the same path', async () => {
     const server = await startedServer(withService())
     const bot = await enter(server, 'bot.localhost')
-    const romeo = await webSocketSession(portOf(server), 'romeo', { priority: 0 })
+    const romeo = await webSocketSession(httpPort(server), 'romeo', { priority: 0 })
     romeo.send(`<message to='bot.localhost' id='hello'/>`)
     await bot.until('hello')
     bot.send(`<message from='bot.localhost' to='${romeo.jid}' id='back'/>`)
@@ -213,9 +159,9 @@ describe('components over WebSocket', () => {
 
   it('what comes right behind the header is not lost, and the old connection is gone', async () => {
     const server = await startedServer(withService())
-    const socket = new WebSocket(`ws://127.0.0.1:${portOf(server)}/ws-xmpp`, ['xmpp'])
+    const socket = new WebSocket(`ws://127.0.0.1:${httpPort(server)}/ws-xmpp`, ['xmpp'])
     onTestFinished(() => socket.terminate())
-    const bot = new Component(socket)
+    const bot = new WebSocketComponent(socket)
     await once(socket, 'open')
     bot.send(componentHeader('bot.localhost'))
     bot.send('<handshake>wrong</handshake>')

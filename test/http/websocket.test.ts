@@ -163,7 +163,7 @@ describe('frames', () => {
   const server = sharedServer(withWebSockets())
   const port = () => httpPort(server())
 
-  it('W-7: a stanza comes as text, as binary and in fragments, with a ping between them', async () => {
+  it('W-7, W-24: a stanza comes as text, as binary and in fragments, with a ping between them', async () => {
     const juliet = await session(server(), 'juliet', { priority: 0 })
     const romeo = await webSocketSession(port(), 'romeo')
     const message = (id: string) =>
@@ -180,7 +180,6 @@ describe('frames', () => {
       const received = await juliet.receives(`<message from="${romeo.jid}" id="${id}"/>`)
       expect(received.getChildText('body')).toBe('wherefore ä')
     }
-    // W-24
     await romeo.until(() => romeo.pongs.includes('abc'), 'the pong')
   })
 

@@ -179,6 +179,16 @@ describe('the machine of BOSH', () => {
     expect(session.answered).toEqual([one])
   })
 
+  it('B-18: a request that overtook a restart is due before it, and both are answered then', () => {
+    const session = Session.opened({ wait: 5_000 })
+    const next = session.arrives(102)
+    session.waits(1_000)
+    const restart = session.arrives(101, { kind: 'restart' })
+    expect(session.answered).toEqual([])
+    session.waits(4_000)
+    expect(session.answered).toEqual([restart, next])
+  })
+
   it('B-22: silence begins with the last answer, and ends the session', () => {
     const session = Session.opened({ wait: 60_000, inactivity: 2_000 })
     session.arrives(101)
@@ -209,6 +219,21 @@ describe('the machine of BOSH', () => {
     session.arrives(103)
     session.gives('output')
     session.waits(2_000)
+    expect(session.state.phase).toBe('gone')
+  })
+
+  it('B-24: a request that overtook the pause before it ends the pause, and is held', () => {
+    const session = Session.opened({ inactivity: 2_000, wait: 5_000 })
+    const next = session.arrives(102)
+    const pause = session.arrives(101, { kind: 'pause', pause: 10 })
+    expect(session.answered).toEqual([pause])
+    session.waits(4_999)
+    expect(session.answered).toEqual([])
+    session.waits(1)
+    expect(session.answered).toEqual([next])
+    session.waits(1_999)
+    expect(session.state.phase).toBe('open')
+    session.waits(1)
     expect(session.state.phase).toBe('gone')
   })
 
@@ -349,6 +374,7 @@ describe('the machine of BOSH, whatever comes', () => {
         const late = [...session.took('answer'), ...session.took('repeat')].map(({ id }) => id)
         expect([...told, ...late].sort((a, b) => a - b)).toEqual([...rids.keys()].sort((a, b) => a - b))
       }),
+      { numRuns: 1_000 },
     )
   })
 })

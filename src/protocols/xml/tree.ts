@@ -24,6 +24,13 @@ export function buildElement(frame: Frame): Element {
   return element
 }
 
+/** The attributes of a frame's start tag. */
+export function attributesOf({ bytes, start }: Frame): Readonly<Attributes> {
+  const attributes: Attributes = {}
+  readAttributes(bytes, nameEndOf(bytes, start + 1), attributes)
+  return attributes
+}
+
 /** The tree of the well-formed element whose `<` is at `pos`. */
 function build(bytes: Buffer, pos: number): Element {
   let open: Element | undefined
