@@ -71,6 +71,10 @@ export interface Authenticator {
   exists(user: string, host: string): boolean | Promise<boolean>
   /** `not-allowed`: no method of the host makes accounts. Rejects with UnusablePassword. */
   create(user: string, host: string, password: string): Promise<'created' | 'exists' | 'not-allowed'>
+  /** Makes an account with what another server stored of its password. */
+  adopt(user: string, host: string, credentials: Credentials): Promise<'created' | 'exists' | 'not-allowed'>
+  /** Stores what another server stored of the account's password. */
+  setCredentials(user: string, host: string, credentials: Credentials): Promise<void>
   /** Rejects with UnusablePassword. */
   setPassword(user: string, host: string, password: string): Promise<'changed' | 'not-found' | 'not-allowed'>
   /** Removes the account with all that is stored for it; false when there is none. Its sessions are the caller's business. */
@@ -117,6 +121,8 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
     identify: async (user, host, certificate) => (await hosts.get(host)?.identify(user, certificate)) === true,
     exists: (user, host) => hosts.get(host)?.exists(user) ?? false,
     create: async (user, host, password) => hosts.get(host)?.create(user, password) ?? 'not-allowed',
+    adopt: async (user, host, credentials) => hosts.get(host)?.internal?.adopt(user, credentials) ?? 'not-allowed',
+    setCredentials: async (user, host, credentials) => hosts.get(host)?.internal?.setCredentials(user, credentials),
     setPassword: async (user, host, password) =>
       hosts.get(host)?.internal?.setPassword(user, password) ?? 'not-allowed',
     remove: async (user, host) => hosts.get(host)?.internal?.remove(user) ?? false,

@@ -139,6 +139,18 @@ export function internalAccounts({ accounts, host, config, derivations, secret, 
       return isCreated ? 'created' : 'exists'
     },
 
+    /** Makes an account with what another server stored of its password; `exists` leaves the one that is there as it is. */
+    async adopt(user: string, credentials: Credentials): Promise<'created' | 'exists'> {
+      const isCreated = await changing(user, () => accounts.create(user, host, credentials))
+      return isCreated ? 'created' : 'exists'
+    },
+
+    /** Stores what another server stored of the account's password. */
+    async setCredentials(user: string, credentials: Credentials): Promise<void> {
+      noteCounts(credentials)
+      await changing(user, () => accounts.setCredentials(user, host, credentials))
+    },
+
     /** Throws UnusablePassword. */
     async setPassword(user: string, password: string): Promise<'changed' | 'not-found'> {
       refuseTooLong(password)

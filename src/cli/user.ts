@@ -1,19 +1,12 @@
 import { createInterface } from 'node:readline'
 import { type Readable, Writable } from 'node:stream'
-import { createAuthenticator, serverSecret } from '../auth/authenticate.js'
-import type { AuthConfig } from '../config/auth.js'
-import { configFor } from '../config/for-host.js'
-import type { Config } from '../config/root.js'
-import type { ControlRequest } from '../control/socket.js'
-import { type UserPage, userPageSize, userRequests } from '../control/user-requests.js'
+import { type UserPage, userPageSize } from '../control/user-requests.js'
 import { Jid } from '../protocols/jid.js'
-import { lockDataDir } from '../storage/data-dir.js'
-import { openStore } from '../storage/open.js'
-import { askServer, exitCode, type Output, readConfig, UserError } from './args.js'
+import { exitCode, type Output, readConfig, UserError } from './args.js'
+import { type Ask, withUsers } from './store-access.js'
 
 /*
- * `meerkat user`: asks the running server, so that its caches and sessions follow; without one, works on its store directly.
- * Both ways end in the same handlers.
+ * `meerkat user add`, `passwd`, `remove` and `list`: ask the running server or, without one, its store.
  */
 
 export interface UserOptions {
@@ -56,7 +49,7 @@ export async function runUser(
   return say(`${done} ${jid.text}`, { account: jid.text })
 }
 
-function accountJid(text: string | undefined): Jid {
+export function accountJid(text: string | undefined): Jid {
   const jid = text === undefined ? undefined : Jid.parse(text)
   if (jid === undefined || jid.local === '' || !jid.isBare) {
     throw new UserError('bad-jid', `an account is written like romeo@example.org; ${JSON.stringify(text)} is none`)
@@ -73,38 +66,6 @@ async function listAll(ask: Ask, domain: string | undefined): Promise<string[]> 
     after = page.users.at(-1)
   }
 }
-
-type Ask = (request: ControlRequest) => Promise<unknown>
-
-/** Lets `work` ask the running server or, when there is none, the store. */
-async function withUsers<T>(config: Config, work: (ask: Ask) => Promise<T>): Promise<T> {
-  const dataDir = config.general.data_dir
-  try {
-    return await work(request => askServer(dataDir, request))
-  } catch (error) {
-    if (!(error instanceof UserError && error.code === 'not-running')) throw error
-  }
-  const folder = lockDataDir(dataDir)
-  try {
-    const store = await openStore(config.outgoing_pools, folder.database)
-    try {
-      const hosts = new Map(config.general.hosts.map(host => [host, storedOnly(configFor(config, host).auth)]))
-      const secret = await serverSecret(store)
-      const handlers = userRequests(createAuthenticator({ store, hosts, secret }))
-      return await work(async request => handlers[request.verb]?.(request))
-    } finally {
-      await store.close()
-    }
-  } finally {
-    folder.release()
-  }
-}
-
-/** Without the methods that ask somebody else, who is no concern of a command. */
-const storedOnly = (auth: AuthConfig): AuthConfig => ({
-  ...auth,
-  methods: auth.methods.filter(method => method === 'internal' || method === 'rdbms'),
-})
 
 async function passwordFrom(
   { password, passwordStdin }: UserOptions,

@@ -40,8 +40,8 @@ export interface ControlServer {
 }
 
 const fileName = 'meerkat.sock'
-/** Bytes of a line. A reply holds a page of the tree at most. */
-const maxRequest = 65_536
+/** Bytes of a line. A request holds a part of an account that is imported, a reply a page of the tree, or of an account, at most. */
+const maxRequest = 16_777_216
 const maxReply = 67_108_864
 const maxClients = 64
 const idleMs = 30_000
