@@ -2,9 +2,8 @@
  * The composition root: puts a server together, step by step, and takes it apart again. With `composition/` the only part that knows every part.
  */
 import { readFileSync } from 'node:fs'
-import { TransportAlarm } from './actors/alarm.js'
 import { Backlog } from './actors/backlog.js'
-import { Connection } from './actors/connection.js'
+import { openResidence } from './actors/module-actor.js'
 import { startBranch } from './actors/root.js'
 import {
   type ActorInfo,
@@ -20,13 +19,14 @@ import { StorageActor } from './actors/storage.js'
 import { longLived } from './actors/supervision.js'
 import { AccessRules } from './auth/access-rules.js'
 import { type Authenticator, createAuthenticator, serverSecret } from './auth/authenticate.js'
-import { authHttpPool } from './auth/http-pool.js'
 import type { Address, Base, ServerOptions, Undo } from './composition/base.js'
-import { startListeners } from './composition/listeners.js'
+import { federate } from './composition/federation.js'
 import { type Component, type ComponentHandler, localComponents } from './composition/local-components.js'
-import { type Federation, startFederation } from './composition/s2s.js'
+import { startRemovals } from './composition/removals.js'
+import { maxRate } from './composition/stream.js'
 import { configFor } from './config/for-host.js'
 import type { Config } from './config/root.js'
+import { accountRequests } from './control/account-requests.js'
 import { type ControlRequest, type ControlServer, serveControl } from './control/socket.js'
 import { userRequests } from './control/user-requests.js'
 import { type RunningModules, startModules } from './modules/index.js'
@@ -40,13 +40,11 @@ import { NS } from './protocols/namespaces.js'
 import { Stanza } from './protocols/stanza/stanza.js'
 import { createRouting } from './routing/router.js'
 import type { Routing } from './routing/services.js'
-import { removeAccount } from './routing/session-lifecycle.js'
+import { endSessions, removeAccount } from './routing/session-lifecycle.js'
 import { SessionRegistry } from './sessions/registry.js'
 import { Rosters } from './sessions/rosters.js'
-import type { Session } from './sessions/session.js'
 import { lockDataDir } from './storage/data-dir.js'
 import { openStore } from './storage/open.js'
-import { openSqliteStore } from './storage/sqlite/index.js'
 import type { RestartableStore, StoreUnavailable } from './storage/store.js'
 
 export type { Address, ServerOptions } from './composition/base.js'
@@ -121,17 +119,26 @@ async function start(config: Config, options: ServerOptions, later: Undo, undoAl
   const backlog = new Backlog()
   const base: Base = { config, options, clock, emit, counters, runtime, backlog, onBug, later, onReload }
 
-  const store = await startStorage(base)
+  // What the listeners take is loaded while the store's worker starts.
+  const [store, { startListeners }, { watchReplaced }] = await Promise.all([
+    startStorage(base),
+    import('./composition/listeners.js'),
+    import('./composition/replaced-sessions.js'),
+  ])
   const sessions = new SessionRegistry()
   const authenticator = await startAuthentication(base, store, sessions)
   const rules = accessRules(config)
-  let federation: Federation | undefined
-  const routing = startRouting(base, rules, store, sessions, authenticator, stanza => {
-    federation?.send(stanza)
-    return federation !== undefined
+  let federation: Awaited<ReturnType<typeof federate>>
+  const routing = startRouting(base, rules, store, sessions, authenticator, {
+    remote(stanza) {
+      federation?.send(stanza)
+      return federation !== undefined
+    },
+    onReplaced: session => watchReplaced(base, session),
   })
   const running = startAllModules(base, rules, store, routing, authenticator)
-  federation = await startFederation(base, rules, routing)
+  federation = await federate(base, rules, routing)
+  await startRemovals(base, store, routing)
   const component = localComponents(base, routing)
   const addresses: Address[] = []
   const status = (): ServerStatus => ({
@@ -149,7 +156,7 @@ async function start(config: Config, options: ServerOptions, later: Undo, undoAl
   })
   const health = () => (state === 'running' ? (store.isOpen ? 'ok' : 'storage') : state)
   addresses.push(...(await startListeners(base, rules, routing, running, authenticator, federation, health)))
-  await startControl(base, routing, authenticator, status)
+  await startControl(base, store, routing, authenticator, status)
   state = 'running'
   emit('server.ready', { ms: Math.round(clock.now() - startedAt) })
 
@@ -205,7 +212,7 @@ async function startStorage({ config, options, clock, emit, runtime, later }: Ba
   let owner: StorageActor | undefined
   const onFailure = (error: StoreUnavailable) => owner?.tell({ type: 'lost', error })
   const open = () => {
-    if (options.inMemory === true) return openSqliteStore({ file: ':memory:', onFailure })
+    if (options.inMemory === true) return openStore({}, ':memory:', onFailure)
     const folder = lockDataDir(config.general.data_dir)
     later(() => folder.release())
     return openStore(config.outgoing_pools, folder.database, onFailure)
@@ -230,13 +237,16 @@ async function startAuthentication(
   store: RestartableStore,
   sessions: SessionRegistry,
 ): Promise<Authenticator> {
+  const hosts = new Map(config.general.hosts.map(host => [host, configFor(config, host).auth]))
+  const asksByHttp = [...hosts.values()].some(({ methods }) => methods.includes('http'))
+  const pools = asksByHttp ? await import('./auth/http-pool.js') : undefined
   const authenticator = createAuthenticator({
     store,
-    hosts: new Map(config.general.hosts.map(host => [host, configFor(config, host).auth])),
+    hosts,
     secret: await serverSecret(store),
     isOnline: (user, host) => sessions.isConnected(`${user}@${host}`),
     clock,
-    httpPool: host => authHttpPool(config.outgoing_pools, host, clock),
+    ...(pools && { httpPool: (host: string) => pools.authHttpPool(config.outgoing_pools, host, clock) }),
     onBackEndFailure: (host, method, error) => emit('auth.backendFailed', { host, method, error }),
   })
   later(() => authenticator.stop())
@@ -250,7 +260,7 @@ function startRouting(
   store: RestartableStore,
   sessions: SessionRegistry,
   accounts: Authenticator,
-  remote: (stanza: Stanza) => boolean,
+  outward: Pick<Routing, 'remote' | 'onReplaced'>,
 ): Routing {
   const { config, onBug } = base
   const routing = createRouting({
@@ -259,9 +269,8 @@ function startRouting(
     rosters: new Rosters(store.rosters),
     accounts,
     onBug,
-    remote,
     maxSessions: account => limitOf(rules.value('max_user_sessions', account, account.domain), 100),
-    onReplaced: session => watchReplaced(base, session),
+    ...outward,
   })
   for (const domain of config.general.hosts) {
     for (const target of ['host', 'account'] as const) {
@@ -293,18 +302,6 @@ function limitOf(value: string | number | undefined, whenUnset: number): number 
   return typeof value === 'number' ? value : whenUnset
 }
 
-/** Warns when a session that was replaced lives on. `general.replaced_wait_timeout` */
-function watchReplaced({ config, clock, emit, runtime }: Base, session: Session): void {
-  const ms = configFor(config, session.jid.domain).general.replaced_wait_timeout
-  emit('session.replaced', { jid: session.jid.text })
-  const alarm = new TransportAlarm(runtime.deadlines, {
-    timedOut() {
-      if (session instanceof Connection && !session.isStopping) emit('session.lingering', { jid: session.jid.text, ms })
-    },
-  })
-  alarm.arm(0, clock.now() + ms)
-}
-
 function startAllModules(
   base: Base,
   rules: AccessRules,
@@ -312,7 +309,10 @@ function startAllModules(
   routing: Routing,
   authenticator: Authenticator,
 ): RunningModules {
-  const { config, clock, later } = base
+  const { config, clock, runtime, later } = base
+  const branch = startBranch(runtime, 'modules')
+  // What modules keep alive may still have something to store.
+  later(() => stopTree(branch, 'shutdown', config.general.shutdown_timeout))
   const running = startModules(
     {
       routing,
@@ -323,6 +323,9 @@ function startAllModules(
       registrationTimeout: config.general.registration_timeout,
       software,
       access: (host, rule, jid) => rules.value(rule, jid, host),
+      queueLimit: config.general.max_fsm_queue,
+      shaperRate: name => maxRate(base, name),
+      openResidence: (name, options) => openResidence(branch, name, options),
     },
     new Map(config.general.hosts.map(host => [host, configFor(config, host).modules])),
   )
@@ -332,6 +335,7 @@ function startAllModules(
 
 async function startControl(
   { config, options, emit, runtime, later }: Base,
+  store: RestartableStore,
   routing: Routing,
   authenticator: Authenticator,
   status: () => ServerStatus,
@@ -351,6 +355,15 @@ async function startControl(
             ? Promise.resolve(false)
             : removeAccount(routing, account, () => authenticator.remove(user, host))
         },
+      }),
+      ...accountRequests({
+        store,
+        users: authenticator,
+        changed(account) {
+          routing.rosters.forget(account)
+          return routing.hooksOf(account.domain).accountChanged.emit(account)
+        },
+        imported: account => endSessions(routing, account, 'reset', 'The account was imported'),
       }),
     },
     emit,

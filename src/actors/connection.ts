@@ -11,7 +11,7 @@ import { Jid } from '../protocols/jid.js'
 import { NS } from '../protocols/namespaces.js'
 import { Stanza } from '../protocols/stanza/stanza.js'
 import * as c2s from '../protocols/stream/c2s.js'
-import { HeldStanzas } from '../protocols/stream/client-state.js'
+import { HeldStanzas, isAside } from '../protocols/stream/client-state.js'
 import { offerFeatures } from '../protocols/stream/features.js'
 import {
   acknowledgement,
@@ -27,7 +27,7 @@ import {
 import { type Frame, type Header, interest } from '../protocols/xml/framer.js'
 import { buildElement } from '../protocols/xml/tree.js'
 import type { Session } from '../sessions/session.js'
-import type { StreamManagement } from '../sessions/stream-management.js'
+import type { StoredCopy, StreamManagement, WaitingMessages } from '../sessions/stream-management.js'
 import { MAX_UNWRITTEN, type OpenTransport, type Peer, type Transport } from '../transports/transport.js'
 import type { Handover } from './handover.js'
 import { isTheSame, ManagedStream, resourceIn } from './managed-stream.js'
@@ -49,6 +49,8 @@ const UNACKNOWLEDGED = 'unacknowledged'
 /** Between finding too many unacknowledged stanzas and looking again, in milliseconds. spec/listeners.md §3.1.6 */
 const UNACKNOWLEDGED_MS = 5_000
 
+const nothing: ReadonlyMap<Stanza, StoredCopy> = new Map()
+
 /** Namespaces whose children a client may not send. spec/listeners.md §3.1.6 */
 const stripped = interest(NS.delay) | interest(NS.legacyDelay)
 
@@ -64,7 +66,7 @@ export interface C2sServices extends StreamServices {
   /** Milliseconds in each state before the session. */
   readonly stateTimeout: number
   /** Begins the server's side of TLS; throws when the listener has no certificate. */
-  secure(transport: Transport, onSecured: () => void): void
+  secure(transport: Transport, host: string | undefined, onSecured: () => void): void
   /** Bytes a second that may be read; undefined = no limit. Asked with the served domain first, then with the full JID. */
   rateOf(jid: Jid): number | undefined
   /** Whether the listener's access rule lets this JID open a session. */
@@ -78,6 +80,8 @@ export interface C2sServices extends StreamServices {
   streamManagement(host: string): StreamManagement | undefined
   /** Stanzas that are held back for an inactive client; undefined where clients may not say that they are. */
   heldStanzas(host: string): number | undefined
+  /** Where messages are kept whose client is away; undefined where nothing is. */
+  waitingMessages(host: string): WaitingMessages | undefined
   /** The session of a full JID. */
   sessionAt(jid: Jid): Session | undefined
   /** What modules offer at this point, as XML. */
@@ -297,9 +301,12 @@ export class Connection extends StreamConnection implements Session {
   }
 
   private writeManaged(stanza: Stanza, managed: ManagedStream): void {
-    if (!this.isDetached) super.write(stanza)
+    const { isDetached } = this
+    if (!isDetached) super.write(stanza)
     // What waits must not keep the chunk alive that it came in.
     const kept = managed.keeps ? stanza.compact() : stanza
+    managed.moveCopy(stanza, kept)
+    if (isDetached && !managed.isStored(kept)) void this.store(kept, kept, managed, this.services.wall())
     if (managed.send(kept, kept.encodedLength(), this.services.wall())) this.transport.send(request)
     if (managed.bytes > MAX_UNWRITTEN) this.outputOverflowed()
     if (managed.isOver || !managed.hasTooMany) return
@@ -312,6 +319,46 @@ export class Connection extends StreamConnection implements Session {
     if (managed === undefined) return
     managed.isOver = false
     if (managed.hasTooMany) this.part({ error: new StreamError('resource-constraint', 'too many unacked stanzas') })
+  }
+
+  // ---- what waits for a client that is away stands in the store too. DESIGN §7
+
+  override deliver(stanza: Stanza): boolean {
+    const { managed } = this
+    if (managed === undefined || !this.isDetached) return super.deliver(stanza)
+    // What waits must not keep the chunk alive that it came in.
+    const kept = stanza.compact()
+    if (!super.deliver(kept)) return false
+    managed.storing = this.store(stanza, kept, managed, this.services.wall())
+    return true
+  }
+
+  get storing(): Promise<void> | undefined {
+    return this.managed?.storing
+  }
+
+  holds(message: Stanza, copy: StoredCopy): boolean {
+    const { managed } = this
+    if (managed?.keeps !== true) return false
+    managed.addCopy(message, copy)
+    return true
+  }
+
+  /** `message` as others have it too, and as this session keeps it. */
+  private store(message: Stanza, kept: Stanza, managed: ManagedStream, at: number): Promise<void> | undefined {
+    // What is held back for an inactive client says nothing later.
+    if (message.kind !== 'message' || (this.held !== undefined && isAside(message))) return
+    const copy = this.services.waitingMessages(this.jid.domain)?.keep(this, message, at)
+    if (copy === undefined) return
+    managed.addCopy(kept, copy)
+    return copy.stored
+  }
+
+  /** Where the client is gone, what it has not acknowledged waits from here on. */
+  private storeUnacknowledged(managed: ManagedStream): void {
+    for (const { item, at } of managed.unacknowledged) {
+      if (!managed.isStored(item)) void this.store(item, item, managed, at)
+    }
   }
 
   /** The client asks to go on with a session that it had. XEP-0198 §5 */
@@ -342,7 +389,11 @@ export class Connection extends StreamConnection implements Session {
     if (managed?.id === undefined || this.isStopping) return super.abandoned()
     this.isReopening = false
     this.disarm(STATE)
+    this.services.counters.sessionsDetached++
+    this.services.counters.sessionsDetachedNow++
+    this.services.emit('session.detached', { jid: this.jid.text, reason: this.lostBecause ?? '' })
     this.detach()
+    this.storeUnacknowledged(managed)
     this.arm(RESUME, this.services.transport.now() + managed.resumeSeconds * 1000)
   }
 
@@ -360,7 +411,10 @@ export class Connection extends StreamConnection implements Session {
       return
     }
     managed.newest = undefined
-    if (!this.isDetached) this.farewell(conflict)
+    managed.storing = undefined
+    services.counters.sessionsResumed++
+    if (this.isDetached) services.counters.sessionsDetachedNow--
+    else this.farewell(conflict)
     this.disarm(RESUME)
     this.disarm(STATE)
     this.isReopening = false
@@ -369,6 +423,8 @@ export class Connection extends StreamConnection implements Session {
     this.shape(services.rateOf(this.jid))
     // Some of it may have been acknowledged since.
     if (!managed.acknowledge(handover.h)) return this.part({ error: handledTooMany(handover.h, managed.sent) })
+    const { address } = this.transport.peer
+    services.emit('session.resumed', { jid: this.jid.text, address, unacknowledged: managed.outstanding })
     this.sendAgain(managed, managed.id)
     return this.pump()
   }
@@ -543,7 +599,8 @@ export class Connection extends StreamConnection implements Session {
 
   private handshake(): void {
     this.arm(STATE, this.services.transport.now() + HANDSHAKE_MS)
-    this.services.secure(this.transport, () => this.tell({ type: 'secured' }))
+    const host = this.state.phase === 'securing' ? this.state.host : undefined
+    this.services.secure(this.transport, host, () => this.tell({ type: 'secured' }))
   }
 
   protected secured(): void | Promise<void> {
@@ -594,12 +651,25 @@ export class Connection extends StreamConnection implements Session {
     const { counters, emit } = this.services
     if (this.managed?.newest !== undefined) this.turnAway(this.managed.newest)
     this.rememberEnd()
-    const lost = [...this.unacknowledged(), ...(this.held?.take() ?? []), ...undelivered]
+    // What stands in the store needs no other way.
+    const stored = this.managed?.takeCopies() ?? nothing
+    const left = undelivered.filter(stanza => !stored.has(stanza))
+    const lost = [...this.unacknowledged(stored), ...(this.held?.take() ?? []), ...left]
     counters.sessionsNow--
+    if (this.isDetached) this.givenUp(lost.length + stored.size)
     if (error?.condition === 'conflict') counters.sessionsReplaced++
     emit('session.closed', { jid: this.jid.text, reason })
     this.services.leave(this, error?.text)
+    this.release(stored)
     if (lost.length > 0) return oneByOne(lost, stanza => this.services.reroute(this, stanza))
+  }
+
+  /** The client did not come back. */
+  private givenUp(unacknowledged: number): void {
+    const { counters, emit } = this.services
+    counters.sessionsDetachedNow--
+    counters.sessionsLost++
+    emit('session.lost', { jid: this.jid.text, unacknowledged })
   }
 
   private rememberEnd(): void {
@@ -607,10 +677,17 @@ export class Connection extends StreamConnection implements Session {
     if (managed?.id !== undefined) managed.management.ended?.remember(this.jid.bareText, managed.id, managed.handled)
   }
 
+  private release(copies: ReadonlyMap<Stanza, StoredCopy>): void {
+    if (copies.size === 0) return
+    for (const copy of copies.values()) copy.released()
+    this.services.waitingMessages(this.jid.domain)?.handOverReleased(this.jid.bareText)
+  }
+
   /** XEP-0198 §4: as if it had been sent to a resource that is not there, with the time when it was. */
-  private unacknowledged(): Stanza[] {
+  private unacknowledged(stored: ReadonlyMap<Stanza, StoredCopy>): Stanza[] {
     const { domain } = this.jid
-    return (this.managed?.unacknowledged ?? []).map(({ item, at }) => withDelay(item, domain, at))
+    const left = (this.managed?.unacknowledged ?? []).filter(({ item }) => !stored.has(item))
+    return left.map(({ item, at }) => withDelay(item, domain, at))
   }
 
   override inspected(): Record<string, string | number | boolean> {

@@ -8,3 +8,6 @@ export const connection: Policy = 'stop'
 
 /** Whatever outlives connections: at most 5 restarts in 10 s, then its parent fails. */
 export const longLived: Policy = { restarts: 5, withinMs: 10_000 }
+
+/** One of many of its kind, such as a room: the same, but then it ends alone. */
+export const oneOfMany: Policy = { restarts: 5, withinMs: 10_000, beyond: 'stop' }

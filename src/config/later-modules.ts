@@ -15,7 +15,6 @@ export const laterModules: Readonly<Record<string, z.ZodType>> = {
   mod_http_upload: unread,
   mod_inbox: unread,
   mod_keystore: unread,
-  mod_muc: unread,
   mod_muc_commands: unread,
   mod_muc_light_commands: unread,
   mod_muc_log: unread,

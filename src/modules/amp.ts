@@ -3,6 +3,7 @@ import {
   type AmpRule,
   ampFeatures,
   ampReply,
+  expiryRules,
   type Fate,
   isMet,
   readAmpRules,
@@ -20,6 +21,8 @@ import { defineModule, type ModuleServer } from './module.js'
 
 /** Of a message with a child in AMP's namespace. */
 const hasRules = interest(NS.amp)
+/** Of one that has waited somewhere. */
+const isDelayed = interest(NS.delay)
 
 export const amp = defineModule({
   name: 'mod_amp',
@@ -42,8 +45,30 @@ export const amp = defineModule({
         (stanza.mask & hasRules) === 0 || stanza.type === 'error' ? stanza : process(server, stanza, session),
       ),
     )
+    server.onStop(
+      server.hooks.received.transform({ kinds: ['message'] }, stanza =>
+        (stanza.mask & hasRules) === 0 || (stanza.mask & isDelayed) === 0 || stanza.type === 'error'
+          ? stanza
+          : expire(server, stanza),
+      ),
+    )
   },
 })
+
+/** A message that has waited in our store is about to be delivered after all: is it too late? XEP-0079 §3.3.2, §3.5.2 */
+function expire({ clock, host, routing }: ModuleServer, message: Stanza): Transformed {
+  const hasWaitedHere = message.element.getChildren('delay', NS.delay).some(({ attrs }) => attrs.from === host)
+  if (!hasWaitedHere) return message
+  const fate: Fate = { deliver: 'direct', resource: 'other', at: clock.wall() }
+  // Our own clients were asked before their message was stored; of others nobody knows what they may learn. XEP-0079 §9
+  const mayBeTold = message.from !== undefined && routing.routes.isHost(message.from.domain)
+  for (const rule of expiryRules(message)) {
+    if (!isMet(rule, fate)) continue
+    if (rule.action !== 'drop' && mayBeTold) routing.send(ampReply(host, message, rule))
+    if (rule.action !== 'notify') return drop
+  }
+  return message
+}
 
 /** XEP-0079 §2.2 */
 async function process(server: ModuleServer, stanza: Stanza, session: Session): Promise<Transformed> {
@@ -80,22 +105,23 @@ async function mayLearn({ routing }: ModuleServer, to: Jid, sender: Jid): Promis
 /** What routing would do; RFC 6121 §8.5 */
 async function fateOf(server: ModuleServer, message: Stanza, to: Jid): Promise<Fate> {
   const { routing } = server
+  const at = server.clock.wall()
   if (!routing.routes.isHost(to.domain)) {
     // No other server is known to follow rules. XEP-0079 §2.2.4
     if (routing.routes.get(to.domain) === undefined) throw new StanzaError('service-unavailable')
-    return { deliver: 'direct', resource: 'exact' }
+    return { deliver: 'direct', resource: 'exact', at }
   }
   if (to.resource !== '' && routing.sessions.byFull(to.text) !== undefined)
-    return { deliver: 'direct', resource: 'exact' }
+    return { deliver: 'direct', resource: 'exact', at }
   const isForAccount = message.type !== 'groupchat' && (to.resource === '' || message.type === 'chat')
   if (to.local === '' || !isForAccount) return nothing
-  if (routing.sessions.resources(to.bareText).some(takesMessages)) return { deliver: 'direct', resource: 'other' }
+  if (routing.sessions.resources(to.bareText).some(takesMessages)) return { deliver: 'direct', resource: 'other', at }
   if (!(await isStored(server, message, to))) return nothing
-  // Offline storage is a destination without a resource. XEP-0079 §3.3.3
-  return { deliver: 'stored', resource: to.resource === '' ? 'exact' : 'other' }
+  // Offline storage is a destination without a resource. XEP-0079 §3.3.3. When it leaves that, `expire` looks at its time.
+  return { deliver: 'stored', resource: to.resource === '' ? 'exact' : 'other', at: undefined }
 }
 
-const nothing: Fate = { deliver: 'none', resource: 'none' }
+const nothing: Fate = { deliver: 'none', resource: 'none', at: undefined }
 
 const takesMessages = (session: Session) => session.presence !== undefined && session.priority >= 0
 

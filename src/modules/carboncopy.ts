@@ -27,7 +27,8 @@ export const carboncopy = defineModule({
     const { hooks } = server
     server.onIq('account', 'set', NS.carbons, 'enable', iq => carbons.enable(iq))
     server.onIq('account', 'set', NS.carbons, 'disable', iq => carbons.disable(iq))
-    server.onStop(hooks.sent.observe({ kinds: ['message'] }, (stanza, session) => carbons.sent(stanza, session)))
+    // Behind the archive, whose id the copy bears. XEP-0313 §3.5
+    server.onStop(hooks.leaving.observe({ kinds: ['message'] }, (stanza, session) => carbons.sent(stanza, session)))
     server.onStop(
       hooks.delivered.observe({ kinds: ['message'] }, (stanza, session) => carbons.delivered(stanza, session)),
     )

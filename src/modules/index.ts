@@ -15,6 +15,7 @@ import { externalServices } from './extdisco.js'
 import { last } from './last.js'
 import { mam } from './mam.js'
 import type { Module, ModuleServer, ModuleServices, StreamFeature, UnauthenticatedIqHandler } from './module.js'
+import { muc } from './muc.js'
 import { mucLight } from './muc-light.js'
 import { offline } from './offline.js'
 import { ping } from './ping.js'
@@ -50,6 +51,7 @@ export const modules: readonly Module[] = [
   serverIpCheck,
   adhoc,
   externalServices,
+  muc,
   mucLight,
   offline,
   bosh,

@@ -93,9 +93,10 @@ const pm = z
 const muc = z
   .strictObject({
     ...optional,
-    host: serviceDomain()
-      .default('conference.@HOST@')
-      .meta({ description: 'Domain of the rooms.', example: 'muclight.@HOST@' }),
+    host: serviceDomain().default('conference.@HOST@').meta({
+      description: 'Domain of the rooms, of whatever kind; `@HOST@` stands for each served host.',
+      example: 'muclight.@HOST@',
+    }),
   })
   .meta({ description: 'The archives of rooms.', example: { host: 'muclight.@HOST@' } })
 
@@ -119,13 +120,24 @@ export type MamOptions = z.infer<typeof mamOptions>
 /** What the personal archives go by: the options of `pm`, and those of the whole where it has none. Undefined: there are none. */
 export function personalOptions(options: MamOptions) {
   if (options.pm === undefined && options.muc !== undefined) return undefined
-  const { pm: own = { archive_groupchats: false }, muc: _, retention_days: days, ...whole } = options
-  const { archive_groupchats, ...overriding } = own
-  const given = Object.fromEntries(Object.entries(overriding).filter(([, value]) => value !== undefined))
-  return { ...whole, ...(given as Partial<typeof whole>), archive_groupchats, days }
+  const { archive_groupchats, ...own } = options.pm ?? { archive_groupchats: false }
+  return { ...overridden(options, own), archive_groupchats }
+}
+
+/** What the archives of rooms go by: the options of `muc`, and those of the whole where it has none. Undefined: there are none. */
+export function roomOptions(options: MamOptions) {
+  if (options.muc === undefined) return undefined
+  const { host, ...own } = options.muc
+  return { ...overridden(options, own), host }
+}
+
+function overridden({ pm: _, muc: __, retention_days: ___, ...whole }: MamOptions, own: object) {
+  const given = Object.entries(own).filter(([, value]) => value !== undefined)
+  return { ...whole, ...(Object.fromEntries(given) as Partial<typeof whole>) }
 }
 
 export type PersonalOptions = NonNullable<ReturnType<typeof personalOptions>>
+export type RoomOptions = NonNullable<ReturnType<typeof roomOptions>>
 
 /** Values that mean what the server does anyway. All others of these options are refused. */
 const onlyValues: Readonly<Record<string, readonly unknown[]>> = {
@@ -154,9 +166,10 @@ const laterValues: Readonly<Record<string, readonly unknown[]>> = {
 }
 
 export function unsupportedMam(options: MamOptions): Unsupported[] {
-  const found = [...unsupportedIn(options, []), ...unsupportedIn(options.pm ?? {}, ['pm'])]
-  if (options.muc !== undefined) {
-    found.push({ path: ['muc'], code: 'not_supported_yet', message: 'rooms have no archives yet' })
+  const { pm: own = {}, muc: ofRooms = {} } = options
+  const found = [...unsupportedIn(options, []), ...unsupportedIn(own, ['pm']), ...unsupportedIn(ofRooms, ['muc'])]
+  if (options.muc?.user_prefs_store !== undefined) {
+    found.push({ path: ['muc', 'user_prefs_store'], code: 'not_supported', message: 'rooms have no preferences' })
   }
   return found
 }

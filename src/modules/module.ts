@@ -4,6 +4,7 @@ import type { Jid } from '../protocols/jid.js'
 import type { Stanza } from '../protocols/stanza/stanza.js'
 import type { Hooks } from '../routing/hooks.js'
 import type { IqAnswer, IqHandler, IqTarget } from '../routing/iq.js'
+import type { Residence, ResidenceOptions } from '../routing/residence.js'
 import type { Routing } from '../routing/services.js'
 import type { Store } from '../storage/store.js'
 import type { Discovery } from './discovery.js'
@@ -30,6 +31,12 @@ export interface ModuleServices {
   readonly software: { readonly name: string; readonly version: string; readonly url: string }
   /** The value that an access rule of the host gives to a JID; undefined when no clause matches. spec/listeners.md §2.3 */
   access(host: string, rule: string, jid: Jid): string | number | undefined
+  /** Stanzas that may wait for one actor (`general.max_fsm_queue`); undefined: any number. */
+  readonly queueLimit: number | undefined
+  /** Units a second that the shaper of this name allows; undefined: no limit. spec/listeners.md §2.4 */
+  shaperRate(name: string): number | undefined
+  /** Makes room in the tree for what a module keeps alive. It is closed with the server, after the modules were stopped. */
+  openResidence(name: string, options: ResidenceOptions): Residence
 }
 
 /** Something between `<stream:features>` that a module offers: XML, or undefined where it does not belong. */

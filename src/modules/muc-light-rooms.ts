@@ -81,19 +81,19 @@ export class Rooms {
 
   /**
    * Changes a room: one change after the other, and each on what the last one left, whichever node made it. `decide` is asked again
-   * when another node was faster, or when somebody who is to come has got into too many rooms meanwhile. `committed` is called before
-   * the next change of the room begins.
+   * when another node was faster, or when somebody who is to come has got into too many rooms meanwhile. What `committed` does is done
+   * before the next change of the room begins.
    */
   async change<Change>(
     name: string,
     decide: (room: Room | undefined) => Promise<RoomChange<Change> | undefined> | RoomChange<Change> | undefined,
-    committed: (change: RoomChange<Change>) => void,
+    committed: (change: RoomChange<Change>) => unknown,
   ): Promise<void> {
     await this.#inTurn(name, async () => {
       for (let attempt = 0; attempt < attempts; attempt += 1) {
         const change = await decide(await this.find(name))
         if (change === undefined) return
-        if (await this.#write(name, change)) return committed(change)
+        if (await this.#write(name, change)) return void (await committed(change))
       }
       throw new StanzaError('resource-constraint', 'too many changes of this room, try again later')
     })

@@ -1,7 +1,8 @@
 import { Element } from 'ltx'
-import { infoElement } from '../protocols/disco.js'
+import { type DiscoInfo, infoElement } from '../protocols/disco.js'
 import { StanzaError } from '../protocols/errors.js'
 import { Jid } from '../protocols/jid.js'
+import { claimsId, stanzaIdXml, withoutIds } from '../protocols/mam.js'
 import {
   affiliate,
   affiliationOf,
@@ -23,7 +24,9 @@ import {
   configuredNotice,
   createdNotice,
   destroyedNotice,
+  foundedNotice,
   joinedNotice,
+  keptNotice,
   leftNotice,
   queryOf,
   readBlocking,
@@ -39,6 +42,7 @@ import { NS } from '../protocols/namespaces.js'
 import { pageElement, readPageRequest } from '../protocols/rsm.js'
 import { iqResult, Stanza } from '../protocols/stanza/stanza.js'
 import { checkIq, type IqAnswer } from '../routing/iq.js'
+import { StoreUnavailable } from '../storage/store.js'
 import type { Discovery } from './discovery.js'
 import type { ModuleServer } from './module.js'
 import { additions, Rooms } from './muc-light-rooms.js'
@@ -95,7 +99,7 @@ export class MucLightService {
       [`set ${NS.mucLightCreate}`]: request => this.#create(request),
       [`get ${NS.mucLightBlocking}`]: request => this.#showBlocked(request),
       [`set ${NS.mucLightBlocking}`]: request => this.#block(request),
-      [`get ${NS.discoInfo}`]: ({ iq }) => infoElement(this.#discovery.info, noNode(iq)),
+      [`get ${NS.discoInfo}`]: ({ iq }) => infoElement(this.#info(), noNode(iq)),
       [`get ${NS.discoItems}`]: request => this.#listRooms(request),
     }
   }
@@ -120,7 +124,52 @@ export class MucLightService {
     const from = room.withResource(sender.bareText)
     if (from === undefined) throw new StanzaError('not-acceptable', 'the address of the sender is too long')
     const copy = (stanza.id ? stanza : withId(stanza, this.#stamp())).addressed({ from })
-    for (const to of found.addressees) this.#server.routing.send(copy.addressed({ to }))
+    const told = await this.#keep(room, copy, sender)
+    for (const to of found.addressees) this.#server.routing.send(told.addressed({ to }))
+  }
+
+  /** A message as occupants get it, once it is in the archive. Who speaks while others do so is written together with them. ML-35 */
+  async #keep(room: Jid, given: Stanza, sender: Jid): Promise<Stanza> {
+    // Only the room says under which id it keeps something. XEP-0359 §5
+    const message = claimsId(given, room.text) ? Stanza.fromElement(withoutIds(given, room.text)) : given
+    const archive = this.#archive
+    if (archive?.wants(message) !== true) return message
+    const id = archive.newId()
+    await archive.append({ room, id, message, sender: sender.bareText })
+    return archive.givesIds ? message.withChild(stanzaIdXml(room.text, id), NS.stanzaIds) : message
+  }
+
+  /** The same for a notice; resolves with its id, where occupants are told that. */
+  async #keepNotice(room: Jid, notice: Element): Promise<string | undefined> {
+    const archive = this.#archive
+    if (archive === undefined) return undefined
+    const id = archive.newId()
+    const message = Stanza.fromElement(notice).addressed({ from: room })
+    try {
+      await archive.append({ room, id, message, sender: undefined })
+    } catch (error) {
+      // The room has changed: that is told, though the store failed since.
+      if (error instanceof StoreUnavailable) return undefined
+      throw error
+    }
+    return archive.givesIds ? id : undefined
+  }
+
+  get #archive() {
+    return this.#server.routing.rooms.archiveOf(this.#options.domain.text)
+  }
+
+  /** ML-35 */
+  async mayRead(room: Jid, reader: Jid): Promise<{ seesRealJids: boolean }> {
+    occupied(await this.#rooms.find(room.local), reader.bareText)
+    return { seesRealJids: true }
+  }
+
+  /** ML-32 */
+  #info(): DiscoInfo {
+    const { info } = this.#discovery
+    const archive = this.#archive
+    return archive === undefined ? info : { ...info, features: [...info.features, ...archive.features] }
   }
 
   #iq(iq: Stanza): void | Promise<void> {
@@ -173,7 +222,8 @@ export class MucLightService {
       const room = await this.#newRoom(creation, jid)
       const made = await this.#rooms.create(jid.local, room)
       if (made === 'done') {
-        for (const one of room.occupants) this.#tell(jid, one.jid, createdNotice(id, room, one))
+        const kept = await this.#keepNotice(jid, foundedNotice(id, room))
+        for (const one of room.occupants) this.#tell(jid, one.jid, createdNotice(id, room, one), kept)
         return undefined
       }
       // Somebody was faster with the name, or an occupant with getting into other rooms: those are left out of the next attempt.
@@ -217,12 +267,14 @@ export class MucLightService {
     await this.#rooms.change(
       name,
       room => configureRoom(occupied(room, user), user, fields(), this.#options.rules, this.#stamp()),
-      ({ before, after, changes }) => {
+      async ({ before, after, changes }) => {
         const notice = configuredNotice(id, before, after!, changes)
+        const kept = await this.#keepNotice(iq.to!, notice)
         this.#tellAll(
           iq.to!,
           after!.occupants.map(({ jid }) => jid),
           notice,
+          kept,
         )
       },
     )
@@ -260,14 +312,15 @@ export class MucLightService {
   }
 
   /** ML-25 */
-  #tellAffiliated(room: Jid, id: string, { before, after, changes }: RoomChange<OccupantChange>): void {
+  async #tellAffiliated(room: Jid, id: string, { before, after, changes }: RoomChange<OccupantChange>): Promise<void> {
+    const kept = after && (await this.#keepNotice(room, keptNotice(id, after, changes)))
     const left = new Set(changes.filter(({ affiliation }) => affiliation === 'none').map(({ jid }) => jid))
     const joined = new Set(additions(before, changes).map(({ jid }) => jid))
     for (const jid of left) this.#tell(room, jid, leftNotice(id, jid))
     if (after === undefined) return
     const stayed = after.occupants.map(({ jid }) => jid).filter(jid => !joined.has(jid))
-    if (stayed.length > 0) this.#tellAll(room, stayed, affiliatedNotice(id, before, after, changes))
-    for (const jid of joined) this.#tell(room, jid, joinedNotice(id, after, jid))
+    if (stayed.length > 0) this.#tellAll(room, stayed, affiliatedNotice(id, before, after, changes), kept)
+    for (const jid of joined) this.#tell(room, jid, joinedNotice(id, after, jid), kept)
   }
 
   /** ML-28 */
@@ -357,13 +410,14 @@ export class MucLightService {
     )
   }
 
-  #tell(room: Jid, jid: string, notice: Element): void {
-    this.#tellAll(room, [jid], notice)
+  #tell(room: Jid, jid: string, notice: Element, kept?: string): void {
+    this.#tellAll(room, [jid], notice, kept)
   }
 
-  /** One text for all of them. */
-  #tellAll(room: Jid, jids: readonly string[], notice: Element): void {
-    const stanza = Stanza.fromElement(notice).addressed({ from: room })
+  /** One text for all of them, with the id under which the archive has what happened. */
+  #tellAll(room: Jid, jids: readonly string[], notice: Element, kept?: string): void {
+    const bare = Stanza.fromElement(notice).addressed({ from: room })
+    const stanza = kept === undefined ? bare : bare.withChild(stanzaIdXml(room.text, kept), NS.stanzaIds)
     for (const jid of jids) {
       const to = Jid.parse(jid)
       if (to !== undefined) this.#server.routing.send(stanza.addressed({ to }))

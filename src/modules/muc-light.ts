@@ -121,6 +121,7 @@ export const mucLight = defineModule({
     })
     if (release === undefined) throw new Error(`the domain ${domain.text} is served already`)
     server.onStop(release)
+    server.onStop(routing.rooms.serve(domain.text, service))
     // Accounts of every host may be in rooms of this one.
     for (const host of routing.hosts) {
       server.onStop(routing.hooksOf(host).accountRemoved.observe(account => service.accountRemoved(account)))

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { LRUCache } from 'lru-cache'
 import { z } from 'zod'
 import { rule } from '../config/primitives.js'
@@ -7,6 +8,8 @@ import { offlineFate, stamped } from '../protocols/offline.js'
 import { Stanza } from '../protocols/stanza/stanza.js'
 import { drop, type Transformed } from '../routing/hooks.js'
 import type { Session } from '../sessions/session.js'
+import type { StoredCopy, WaitingMessages } from '../sessions/stream-management.js'
+import type { OfflineMessage } from '../storage/store.js'
 import { backend, riak, unsupportedBackend } from './backend.js'
 import { defineModule, type ModuleServer } from './module.js'
 
@@ -37,21 +40,61 @@ export const offline = defineModule({
 
   start(server, { access_max_user_messages }) {
     const keeper = new OfflineMessages(server, access_max_user_messages)
+    const { waitingMessages } = server.routing.sessions
+    waitingMessages.set(server.host, keeper)
+    server.onStop(() => waitingMessages.delete(server.host))
     server.onStop(
-      server.hooks.undeliverable.transform({ kinds: ['message'] }, (stanza, account) => keeper.keep(stanza, account)),
+      server.hooks.undeliverable.transform({ kinds: ['message'] }, (stanza, account) => keeper.store(stanza, account)),
     )
     server.onStop(server.hooks.loginBegun.observe(account => keeper.lookAhead(account)))
     server.onStop(server.hooks.sessionOpened.observe(({ jid }) => keeper.lookAhead(jid)))
     server.onStop(server.hooks.becameAvailable.observe(session => keeper.handOver(session)))
+    server.onStop(server.hooks.accountChanged.observe(account => keeper.changed(account)))
   },
 })
 
-class OfflineMessages {
+/** A message in the store that sessions have taken and whose clients have not acknowledged it yet. */
+class Copy implements StoredCopy {
+  readonly account: Jid
+  readonly #messages: OfflineMessages
+  /** Known once it is stored. */
+  id: number | undefined
+  stored: Promise<void> = Promise.resolve()
+  /** Sessions whose clients have not acknowledged it. */
+  holders = 0
+  isRemoved = false
+
+  constructor(messages: OfflineMessages, account: Jid, id?: number) {
+    this.#messages = messages
+    this.account = account
+    this.id = id
+  }
+
+  /** One of them is enough: the account has it. */
+  acknowledged(): void {
+    if (this.isRemoved) return
+    this.isRemoved = true
+    this.#messages.remove(this)
+  }
+
+  released(): void {
+    this.holders -= 1
+    if (this.holders === 0 && !this.isRemoved) this.#messages.letGo(this)
+  }
+}
+
+class OfflineMessages implements WaitingMessages {
   readonly #server: ModuleServer
   readonly #rule: string
   /** Hand-overs under way, by account: two resources that come at the same time share one. */
   readonly #running = new Map<string, Promise<void>>()
   readonly #empty = new LRUCache<string, true>({ max: rememberedEmpty })
+  /** Of the messages that sessions hold: nobody else gets them. */
+  readonly #held = new Set<number>()
+  /** By the message as it was routed: what goes to several sessions is stored once. */
+  readonly #copies = new WeakMap<Stanza, Copy>()
+  /** Copies that are being written. */
+  readonly #writing = new Set<Promise<void>>()
   /** Messages that were to be stored so far: tells whether an answer of the store may be out of date. */
   #kept = 0
 
@@ -60,7 +103,7 @@ class OfflineMessages {
     this.#rule = rule
   }
 
-  keep(stanza: Stanza, account: Jid): Transformed | Promise<Transformed> {
+  store(stanza: Stanza, account: Jid): Transformed | Promise<Transformed> {
     switch (offlineFate(stanza)) {
       case 'refuse':
         return stanza
@@ -69,6 +112,12 @@ class OfflineMessages {
       case 'store':
         return this.#store(stanza, account)
     }
+  }
+
+  /** Messages may have come into the store past this module. */
+  changed(account: Jid): void {
+    this.#kept += 1
+    this.#empty.delete(account.bareText)
   }
 
   /** Asks whether anything waits while the client is still busy logging in; most often nothing does. */
@@ -105,36 +154,127 @@ class OfflineMessages {
   }
 
   async #store(stanza: Stanza, account: Jid): Promise<Transformed> {
-    const { store, clock, host, routing } = this.#server
-    const at = clock.wall()
-    this.#kept += 1
-    this.#empty.delete(account.bareText)
-    const xml = stamped(stanza, host, at).toString()
-    const stored = await store.offline.add(account.local, host, xml, at, this.#limit(account))
-    if (stored === 'full') throw new StanzaError('service-unavailable', 'too many messages wait for this account')
+    const { clock, routing } = this.#server
+    await this.#add(stanza, account, clock.wall(), this.#limit(account))
     // Somebody may have come while the message was being written, and have been given what waited before it.
     const session = routing.sessions.resources(account.bareText).find(takesMessages)
     if (session) this.handOver(session)
     return drop
   }
 
+  async #add(stanza: Stanza, account: Jid, at: number, limit: number): Promise<number> {
+    const { store, host } = this.#server
+    this.#kept += 1
+    this.#empty.delete(account.bareText)
+    const id = await store.offline.add(account.local, host, stamped(stanza, host, at).toString(), at, limit)
+    if (id === 'full') throw new StanzaError('service-unavailable', 'too many messages wait for this account')
+    return id
+  }
+
+  // ---- what sessions took and their clients may not have. XEP-0198 §5
+
+  /** A copy for a session whose client is away; none where a client that is there has the message too. */
+  keep(session: Session, message: Stanza, at: number): StoredCopy | undefined {
+    const known = this.#copies.get(message)
+    if (known?.isRemoved) return undefined
+    if (known === undefined && !this.#isWorthKeeping(session, message)) return undefined
+    const copy = known ?? this.#write(session.jid, message, at)
+    copy.holders += 1
+    return copy
+  }
+
+  #isWorthKeeping({ jid, priority }: Session, message: Stanza): boolean {
+    // What the account says to one session of its own stands elsewhere, such as a carbon or a page of the archive.
+    if (message.from?.text === jid.bareText || offlineFate(message) !== 'store') return false
+    if (message.to?.text === jid.text) return true
+    // RFC 6121 §8.5.2.1.1: all of the highest priority have it.
+    const others = this.#server.routing.sessions.resources(jid.bareText)
+    return !others.some(
+      other => other.isDetached !== true && takesMessages(other) && other.priority >= Math.max(priority, 0),
+    )
+  }
+
+  #write(account: Jid, message: Stanza, at: number): Copy {
+    const copy = new Copy(this, account)
+    this.#copies.set(message, copy)
+    // Without a limit: what a session holds has one already, and a client that is away is no reason for an error.
+    copy.stored = this.#add(message, account, at, Number.POSITIVE_INFINITY).then(id => {
+      copy.id = id
+      if (copy.holders > 0) this.#held.add(id)
+    })
+    const done = () => void this.#writing.delete(copy.stored) // who waits for it is told of a failure
+    this.#writing.add(copy.stored)
+    copy.stored.then(done, done)
+    return copy
+  }
+
+  remove(copy: Copy): void {
+    this.#server.routing.inBackground(async () => {
+      await copy.stored
+      if (copy.id === undefined) return
+      await this.#server.store.offline.remove(copy.account.local, this.#server.host, [copy.id])
+      // Not before: a page that was asked for earlier may have it still.
+      this.#held.delete(copy.id)
+    })
+  }
+
+  /** Nobody holds it any more. */
+  letGo({ id }: Copy): void {
+    if (id !== undefined) this.#held.delete(id)
+  }
+
+  handOverReleased(account: string): void {
+    const session = this.#server.routing.sessions.resources(account).find(takesMessages)
+    if (session) this.handOver(session)
+  }
+
+  // ---- handing over
+
   async #handOver(session: Session): Promise<void> {
-    const { store, routing, host } = this.#server
+    const { store, host } = this.#server
     const user = session.jid.local
-    for (;;) {
+    for (let after = 0; ; ) {
+      // What of it a session holds is known when it is written.
+      await Promise.allSettled(this.#writing)
       const before = this.#kept
-      const page = await store.offline.page(user, host, { after: 0, limit: pageSize })
-      if (page.length === 0 && before === this.#kept) this.#empty.set(session.jid.bareText, true)
-      let last = 0
-      for (const { id, xml } of page) {
-        // What a module keeps from the session, such as one from somebody who is blocked by now, does not wait any longer.
-        if (!takesMessages(session) || routing.offer(session, Stanza.parse(xml)) === 'gone') break
-        last = id
-      }
-      if (last > 0) await store.offline.remove(user, host, last)
+      const page = await store.offline.page(user, host, { after, limit: pageSize })
+      if (after === 0 && page.length === 0 && before === this.#kept) this.#empty.set(session.jid.bareText, true)
+      const { last, done } = this.#give(session, page)
+      if (done.length > 0) await store.offline.remove(user, host, done)
       if (page.length < pageSize || last !== page.at(-1)!.id) return
+      after = last
+      // Mostly a turn is enough.
+      if (session.waitingStanzas > 0) await nextTurn()
       while (session.waitingStanzas > 0 && takesMessages(session)) await this.#pause()
     }
+  }
+
+  /** Up to where the session has taken them, and which of them need not be kept any longer. */
+  #give(session: Session, page: readonly OfflineMessage[]): { last: number; done: number[] } {
+    const done: number[] = []
+    let last = 0
+    for (const { id, xml } of page) {
+      if (!takesMessages(session)) break
+      if (!this.#held.has(id)) {
+        const given = this.#giveOne(session, id, Stanza.parse(xml))
+        if (given === 'gone') break
+        if (given === 'done') done.push(id)
+      }
+      last = id
+    }
+    return { last, done }
+  }
+
+  #giveOne(session: Session, id: number, message: Stanza): 'held' | 'done' | 'gone' {
+    const copy = new Copy(this, session.jid, id)
+    this.#copies.set(message, copy)
+    const offer = this.#server.routing.offer(session, message)
+    if (offer === 'gone') return 'gone'
+    if (offer === 'taken' && copy.holders === 0 && session.holds?.(message, copy)) copy.holders += 1
+    // What a module keeps from the session, such as one from somebody who is blocked by now, does not wait any longer.
+    if (copy.holders === 0) return 'done'
+    this.#held.add(id)
+    return 'held'
   }
 
   #pause(): Promise<void> {

@@ -80,6 +80,9 @@ export const catalogue = {
   'session.refused': event<{ jid: string; address: string }>('info', 'session refused by the access rule'),
   'session.opened': event<{ jid: string }>('info', 'session opened'),
   'session.closed': event<{ jid: string; reason: string }>('info', 'session closed'),
+  'session.detached': event<{ jid: string; reason: string }>('info', 'session waits for its client to come back'),
+  'session.resumed': event<{ jid: string; address: string; unacknowledged: number }>('info', 'session resumed'),
+  'session.lost': event<{ jid: string; unacknowledged: number }>('info', 'a client did not come back to its session'),
   'session.replaced': event<{ jid: string }>('info', 'session replaced by a newer one'),
   'session.lingering': event<{ jid: string; ms: number }>('warning', 'a replaced session does not end'),
 

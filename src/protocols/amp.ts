@@ -10,7 +10,7 @@ import { Stanza } from './stanza/stanza.js'
 export type AmpAction = 'alert' | 'drop' | 'error' | 'notify'
 
 export interface AmpRule {
-  readonly condition: 'deliver' | 'match-resource'
+  readonly condition: 'deliver' | 'expire-at' | 'match-resource'
   readonly action: AmpAction
   readonly value: string
 }
@@ -20,31 +20,57 @@ export interface Fate {
   readonly deliver: 'direct' | 'stored' | 'none'
   /** The resource that it goes to, as compared with the one it is addressed to; `none`: it goes to none. XEP-0079 §3.3.3 */
   readonly resource: 'exact' | 'other' | 'none'
+  /** When, in milliseconds since 1970; undefined while nobody knows. XEP-0079 §3.3.2 */
+  readonly at: number | undefined
 }
 
 const actions: readonly AmpAction[] = ['alert', 'drop', 'error', 'notify']
-const values = {
-  deliver: ['direct', 'forward', 'gateway', 'none', 'stored'],
-  'match-resource': ['any', 'exact', 'other'],
-} as const
+const deliveries: readonly string[] = ['direct', 'forward', 'gateway', 'none', 'stored']
+const matches: readonly string[] = ['any', 'exact', 'other']
+/** The conditions, with the values that each takes. XEP-0079 §3.3 */
+const isValue: Readonly<Record<AmpRule['condition'], (value: string) => boolean>> = {
+  deliver: value => deliveries.includes(value),
+  'expire-at': value => instantOf(value) !== undefined,
+  'match-resource': value => matches.includes(value),
+}
+
+const dateTimeInUtc = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]00:00)$/
+
+/** Milliseconds since 1970 of a DateTime in UTC; undefined for anything else. XEP-0082 §3.2 */
+function instantOf(text: string): number | undefined {
+  const time = dateTimeInUtc.test(text) ? Date.parse(text) : Number.NaN
+  return Number.isNaN(time) ? undefined : time
+}
 
 /** The disco features of the node of that name. XEP-0079 §2.1.1 */
 export const ampFeatures = [
   NS.amp,
   ...actions.map(action => `${NS.amp}?action=${action}`),
-  ...Object.keys(values).map(condition => `${NS.amp}?condition=${condition}`),
+  ...Object.keys(isValue).map(condition => `${NS.amp}?condition=${condition}`),
 ]
 
 /** Reads the rules; throws the `StanzaError` of XEP-0079 §6 that names all at fault. */
 export function readAmpRules(amp: Element): AmpRule[] {
   const rules = amp.getChildren('rule')
   refuseSome(rules, 'bad-request', 'unsupported-actions', ({ attrs }) => actions.includes(attrs.action))
-  refuseSome(rules, 'bad-request', 'unsupported-conditions', ({ attrs }) => Object.hasOwn(values, attrs.condition))
-  const isValid = ({ attrs }: Element) =>
-    (values[attrs.condition as AmpRule['condition']] as readonly string[]).includes(attrs.value)
+  refuseSome(rules, 'bad-request', 'unsupported-conditions', ({ attrs }) => Object.hasOwn(isValue, attrs.condition))
+  const isValid = ({ attrs }: Element) => isValue[attrs.condition as AmpRule['condition']](attrs.value ?? '')
   refuseSome(rules, 'not-acceptable', 'invalid-rules', isValid)
   // Checked just now.
   return rules.map(({ attrs: { condition, action, value } }) => ({ condition, action, value }) as AmpRule)
+}
+
+/** The rules of a message that has waited, as far as its time is what they are about; none where they cannot be read. XEP-0079 §3.3.2 */
+export function expiryRules(message: Stanza): AmpRule[] {
+  try {
+    const amp = message.element.getChild('amp', NS.amp)
+    // What bears a status is an answer.
+    if (amp === undefined || amp.attrs.status !== undefined) return []
+    return readAmpRules(amp).filter(({ condition }) => condition === 'expire-at')
+  } catch (error) {
+    if (error instanceof StanzaError) return []
+    throw error
+  }
 }
 
 /** For a sender who may not learn what the rules would tell. XEP-0079 §9 */
@@ -67,8 +93,9 @@ function refuseSome(
 }
 
 /** True when the rule's condition is met. XEP-0079 §3.3 */
-export function isMet({ condition, value }: AmpRule, { deliver, resource }: Fate): boolean {
+export function isMet({ condition, value }: AmpRule, { deliver, resource, at }: Fate): boolean {
   if (condition === 'deliver') return value === deliver
+  if (condition === 'expire-at') return at !== undefined && at >= instantOf(value)!
   return value === 'any' ? resource !== 'none' : value === resource
 }
 

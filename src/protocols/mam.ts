@@ -4,7 +4,7 @@ import { StanzaError } from './errors.js'
 import { Jid } from './jid.js'
 import { NS } from './namespaces.js'
 import { type PageRequest, pageElement, readPageRequest } from './rsm.js'
-import type { Stanza } from './stanza/stanza.js'
+import { Stanza } from './stanza/stanza.js'
 import { interest } from './xml/frame.js'
 
 /*
@@ -32,14 +32,30 @@ export function isArchivable(message: Stanza, direction: Direction, rules: Archi
   const { type } = message
   if (type === 'error') return false
   if (type === 'groupchat' && !(rules.hasGroupchat && direction === 'received')) return false
-  if ((message.mask & isWorthALook) === 0) return type !== 'headline' && hasBody(message)
+  return isWorthKeeping(message, rules, hasBody)
+}
+
+/** Whether a message to a room belongs into the room's archive: one with a text or a subject. XEP-0313 §6.1.2, XEP-0334 §5 */
+export const isArchivableInRoom = (message: Stanza, rules: Pick<ArchivingRules, 'hasChatMarkers'>): boolean =>
+  message.type === 'groupchat' && isWorthKeeping(message, rules, hasBodyOrSubject)
+
+function isWorthKeeping(
+  message: Stanza,
+  rules: Pick<ArchivingRules, 'hasChatMarkers'>,
+  hasContent: (message: Stanza) => boolean,
+): boolean {
+  const { type } = message
+  if ((message.mask & isWorthALook) === 0) return type !== 'headline' && hasContent(message)
   const children = message.element.getChildElements()
   const hasHint = (name: string) => children.some(child => child.is(name, NS.hints))
   if (hasHint('no-store') || hasHint('no-permanent-store')) return false
   if (hasHint('store')) return true
   if (type === 'headline') return false
-  return hasBody(message) || (rules.hasChatMarkers && children.some(isMarker))
+  return hasContent(message) || (rules.hasChatMarkers && children.some(isMarker))
 }
+
+const hasBodyOrSubject = (message: Stanza) =>
+  hasBody(message) || message.element.getChildElements().some(child => child.getName() === 'subject')
 
 /** Most often the body comes first, and then no tree is needed. */
 function hasBody(message: Stanza): boolean {
@@ -65,6 +81,35 @@ export function withoutIds(message: Stanza, by: string): Element {
   // Not `cnode`, which would take the children from the tree that others share.
   element.children = message.element.children.filter(child => !(child instanceof Element && isIdBy(child, by)))
   return element
+}
+
+/** Of a message with a child that says who a sender is, as only a room may. */
+const hasSender = interest(NS.mucUser)
+
+/** A message of a room as its archive has it: to nobody, and without what its sender says who it is. XEP-0313 §6.1.2, §9.4 */
+export function withoutReceiver(message: Stanza): Stanza {
+  if (!message.isAddressed && (message.mask & hasSender) === 0) return message
+  const { name, attrs, children } = message.element
+  const { to: _, ...kept } = attrs
+  const element = new Element(name)
+  element.attrs = kept
+  element.children = children.filter(child => !(child instanceof Element && child.is('x', NS.mucUser)))
+  return Stanza.fromElement(element)
+}
+
+const occupantIds = 'urn:xmpp:occupant-id:0' // XEP-0421
+
+/** What is left of a kept message that was retracted: its ids, and `retracted`, XML that declares its namespace. XEP-0424 §4 */
+export function tombstone(message: Stanza, retracted: string): Stanza {
+  const { name, attrs, children } = message.element
+  const element = new Element(name)
+  element.attrs = attrs
+  element.children = children.filter(
+    child => child instanceof Element && [NS.stanzaIds, occupantIds].includes(child.getNS() ?? ''),
+  )
+  const { children: left } = Stanza.parse(`<message>${retracted}</message>`).element
+  element.children.push(...left)
+  return Stanza.fromElement(element)
 }
 
 /** By the same address, however it is spelled. */
@@ -200,10 +245,10 @@ export function archiveForm(): Element {
 
 // ---- answers
 
-/** A result, as XML; `message` is the archived stanza as it was stored. XEP-0313 §4.2 */
+/** A result, as XML; `message` is the archived stanza as it was stored, `sender` who really sent it to a room. XEP-0313 §4.2, §6.1.2 */
 export function resultXml(
   envelope: { from: string; to: string; queryId: string | undefined },
-  { id, message }: { id: string; message: string },
+  { id, message, sender }: { id: string; message: string; sender?: string | undefined },
 ): string {
   const result = new Element('result', { xmlns: NS.mam, queryid: envelope.queryId, id })
   const forwarded = result.c('forwarded', { xmlns: NS.forward })
@@ -213,7 +258,16 @@ export function resultXml(
   // What is stored is well-formed XML whose names have the namespace of a client's stream by default.
   const text = wrapping.toString()
   const end = text.lastIndexOf('</forwarded>')
-  return `${text.slice(0, end)}<message xmlns="${NS.client}"${message.slice('<message'.length)}${text.slice(end)}`
+  const forwardedXml = `<message xmlns="${NS.client}"${message.slice('<message'.length)}`
+  return `${text.slice(0, end)}${sender === undefined ? forwardedXml : withSender(forwardedXml, sender)}${text.slice(end)}`
+}
+
+/** What is archived has content, and so an end tag. */
+function withSender(message: string, sender: string): string {
+  const x = new Element('x', { xmlns: NS.mucUser })
+  x.c('item', { jid: sender })
+  const end = message.lastIndexOf('</')
+  return `${message.slice(0, end)}${x}${message.slice(end)}`
 }
 
 /** The end of the results. XEP-0313 §4.3.2 */

@@ -152,6 +152,14 @@ function affiliationsElement({ before, now }: Versions, users: readonly Occupant
 export const createdNotice = (id: string, room: Room, occupant: Occupant): Element =>
   notice(id, affiliationsElement({ now: room.version }, [occupant]))
 
+/** For the archive of a new room. ML-35 */
+export const foundedNotice = (id: string, room: Room): Element =>
+  notice(id, affiliationsElement({ now: room.version }, room.occupants))
+
+/** For the archive, of affiliations that were changed. ML-35 */
+export const keptNotice = (id: string, after: Room, changes: readonly OccupantChange[]): Element =>
+  notice(id, affiliationsElement({ now: after.version }, changes))
+
 /** To all occupants, of fields that were changed. ML-20 */
 export function configuredNotice(
   id: string,

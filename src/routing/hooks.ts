@@ -195,4 +195,6 @@ export class Hooks {
   readonly becameUnavailable = new EventHook<Session>()
   /** An account is being removed: its sessions have been told to end and what the store held of it is gone. */
   readonly accountRemoved = new EventHook<Jid>()
+  /** What the store holds of an account was changed past the modules, as by an import: what they remember of it is to be forgotten. */
+  readonly accountChanged = new EventHook<Jid>()
 }

@@ -48,24 +48,26 @@ function messageToBare(routing: Routing, stanza: Stanza, to: Jid): void | Promis
     case 'groupchat': // E
       // But rooms of ours address their occupants so, and those who are away miss it. spec/muc-light.md §12, ML-12
       if (routing.routes.get(stanza.from!.domain)?.kind !== 'service') throw new StanzaError('service-unavailable')
-      toMostAvailable(routing, resources, stanza)
-      return
+      return toMostAvailable(routing, resources, stanza)?.storing
     case 'headline': // A, or S when there is nobody
       for (const session of resources) if (takesMessages(session)) routing.deliver(session, stanza)
       return
-    default: // normal (and what nobody knows, §5.2.2) and chat: M, or O
-      if (!toMostAvailable(routing, resources, stanza)) return undeliverable(routing, stanza, to)
+    default: {
+      // normal (and what nobody knows, §5.2.2) and chat: M, or O
+      const taker = toMostAvailable(routing, resources, stanza)
+      return taker === undefined ? undeliverable(routing, stanza, to) : taker.storing
+    }
   }
 }
 
 /** A message for a full JID that is not online. RFC 6121 §8.5.3.2.1 */
 function messageToNobody(routing: Routing, stanza: Stanza, to: Jid): void | Promise<void> {
   switch (stanza.type) {
-    case 'chat': // M, or O
-      if (!toMostAvailable(routing, routing.sessions.resources(to.bareText), stanza)) {
-        return undeliverable(routing, stanza, to.bare)
-      }
-      return
+    case 'chat': {
+      // M, or O
+      const taker = toMostAvailable(routing, routing.sessions.resources(to.bareText), stanza)
+      return taker === undefined ? undeliverable(routing, stanza, to.bare) : taker.storing
+    }
     case 'error':
     case 'headline': // S: ignored
       return
@@ -76,22 +78,22 @@ function messageToNobody(routing: Routing, stanza: Stanza, to: Jid): void | Prom
 
 const takesMessages = (session: Session) => session.presence !== undefined && session.priority >= 0
 
-/** Hands a message to all resources of the highest priority that take it; false when there is none. RFC 6121 §8.5.2.1.1 */
-function toMostAvailable(routing: Routing, resources: readonly Session[], stanza: Stanza): boolean {
+/** Hands a message to all resources of the highest priority that take it: the last of them, if any. RFC 6121 §8.5.2.1.1 */
+function toMostAvailable(routing: Routing, resources: readonly Session[], stanza: Stanza): Session | undefined {
   let below = 128
   for (;;) {
     let highest = -1
     for (const session of resources) {
       if (takesMessages(session) && session.priority < below && session.priority > highest) highest = session.priority
     }
-    if (highest < 0) return false
+    if (highest < 0) return undefined
     let taker: Session | undefined
     for (const session of resources) {
       if (takesMessages(session) && session.priority === highest && routing.deliver(session, stanza)) taker = session
     }
     if (taker !== undefined) {
       delivered(routing, taker, stanza)
-      return true
+      return taker
     }
     below = highest
   }

@@ -42,6 +42,7 @@ export class Privacy {
       hooks.sessionOpened.observe(({ jid }) => this.#connected(jid)),
       hooks.sessionClosed.observe(({ session }) => this.#closed(session)),
       hooks.accountRemoved.observe(account => this.lists.forget(account)),
+      hooks.accountChanged.observe(account => this.lists.forget(account)),
       hooks.sent.transform({}, (stanza, session) => this.#sent(stanza, session)),
       hooks.received.transform({}, (stanza, session) => this.#received(stanza, session)),
       hooks.shown.transform({}, (stanza, showing) => (this.#isShown(stanza, showing) ? stanza : drop)),

@@ -9,6 +9,7 @@ import { StoreUnavailable } from '../storage/store.js'
 import { drop, Hooks, refuse, type Transformed } from './hooks.js'
 import { IqHandlers } from './iq.js'
 import { delivered, toAccount, toHost } from './local.js'
+import { RoomArchives } from './room-archive.js'
 import { Routes } from './routes.js'
 import type { Offer, Routing, RoutingOptions } from './services.js'
 
@@ -37,7 +38,10 @@ export function createRouting(options: RoutingOptions): Routing {
     }
   }
   const offer = (session: Session, stanza: Stanza) => handOver(routing, session, stanza)
-  const deliver = (session: Session, stanza: Stanza) => handOver(routing, session, stanza) === 'taken'
+  const deliver = (session: Session, stanza: Stanza) => {
+    const result = handOver(routing, session, stanza)
+    return result === 'taken' || result === 'dropped'
+  }
   const common = {
     ...options,
     rosterVersioning,
@@ -65,7 +69,15 @@ export function createRouting(options: RoutingOptions): Routing {
     for (const hook of arriving) if (!hook.isEmpty) return true
     return false
   }
-  const routing: Routing = { ...common, awaitsArrivals, routes, iq: new IqHandlers(), presence, subscriptions }
+  const routing: Routing = {
+    ...common,
+    awaitsArrivals,
+    routes,
+    iq: new IqHandlers(),
+    presence,
+    subscriptions,
+    rooms: new RoomArchives(),
+  }
   return routing
 }
 
@@ -106,10 +118,12 @@ function throughArriving(routing: Routing, stanza: Stanza): Transformed | Promis
 function forward(routing: Routing, stanza: Stanza): void | Promise<void> {
   const text = stanza.toText
   // The way of nearly every stanza: somebody online, by full JID, in the spelling that the server gave out.
-  if (text !== undefined && isTakenBy(routing, text, stanza)) return
+  const taker = text === undefined ? undefined : takerOf(routing, text, stanza)
+  if (taker !== undefined) return taker.storing
   const to = stanza.to
   if (to === undefined) throw new StanzaError('jid-malformed', 'the address is not valid')
-  if (to.text !== text && isTakenBy(routing, to.text, stanza)) return
+  const other = to.text === text ? undefined : takerOf(routing, to.text, stanza)
+  if (other !== undefined) return other.storing
   if (routing.routes.isHost(to.domain)) {
     return to.local === '' ? toHost(routing, stanza, to) : toAccount(routing, stanza, to)
   }
@@ -118,13 +132,13 @@ function forward(routing: Routing, stanza: Stanza): void | Promise<void> {
   if (routing.remote?.(stanza) !== true) throw new StanzaError('remote-server-not-found')
 }
 
-/** RFC 6121 §8.5.3.1; presence for a full JID has rules of its own. */
-function isTakenBy(routing: Routing, full: string, stanza: Stanza): boolean {
-  if (stanza.kind === 'presence') return false
+/** The session that took it. RFC 6121 §8.5.3.1; presence for a full JID has rules of its own. */
+function takerOf(routing: Routing, full: string, stanza: Stanza): Session | undefined {
+  if (stanza.kind === 'presence') return undefined
   const session = routing.sessions.byFull(full)
-  if (session === undefined || !routing.deliver(session, stanza)) return false
+  if (session === undefined || !routing.deliver(session, stanza)) return undefined
   if (stanza.kind === 'message') delivered(routing, session, stanza)
-  return true
+  return session
 }
 
 function handOver(routing: Routing, session: Session, stanza: Stanza): Offer {
@@ -132,14 +146,14 @@ function handOver(routing: Routing, session: Session, stanza: Stanza): Offer {
   if (hook.isEmpty) return session.deliver(stanza) ? 'taken' : 'gone'
   try {
     const result = hook.run(stanza, session)
-    if (result === drop) return 'taken'
+    if (result === drop) return 'dropped'
     if (result === refuse) return 'refused'
     return session.deliver(result) ? 'taken' : 'gone'
   } catch (error) {
     // A filter that failed may have been there to keep the stanza out; and the sender of one is not at fault for a bug.
     if (error instanceof StanzaError) bounceLater(routing, stanza, error)
     else routing.onBug(error)
-    return 'taken'
+    return 'dropped'
   }
 }
 

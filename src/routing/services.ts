@@ -9,6 +9,7 @@ import type { Session } from '../sessions/session.js'
 import type { Subscriptions } from '../sessions/subscriptions.js'
 import type { Hooks } from './hooks.js'
 import type { IqHandlers } from './iq.js'
+import type { RoomArchives } from './room-archive.js'
 import type { Routes } from './routes.js'
 
 /** What routing is made of; `server.ts` hands it in. */
@@ -28,8 +29,8 @@ export interface RoutingOptions {
   onReplaced?(session: Session): void
 }
 
-/** What became of a stanza: the session has it, a module kept it from it, or the session is gone. */
-export type Offer = 'taken' | 'refused' | 'gone'
+/** What became of a stanza: the session has it, a module threw it away or has the sender find another way, or the session is gone. */
+export type Offer = 'taken' | 'dropped' | 'refused' | 'gone'
 
 /** Everything that a stanza may meet on its way; made once, by `createRouting`. */
 export interface Routing extends RoutingOptions {
@@ -37,6 +38,8 @@ export interface Routing extends RoutingOptions {
   readonly iq: IqHandlers
   readonly presence: Presence
   readonly subscriptions: Subscriptions
+  /** Who keeps what is said in rooms. */
+  readonly rooms: RoomArchives
   /** Hosts whose roster pushes bear a version; the roster module adds them. */
   readonly rosterVersioning: Set<string>
   /** The hooks of a virtual host. */

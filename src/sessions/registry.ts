@@ -1,5 +1,5 @@
 import type { Session } from './session.js'
-import type { StreamManagement } from './stream-management.js'
+import type { StreamManagement, WaitingMessages } from './stream-management.js'
 
 const none: readonly Session[] = []
 
@@ -13,6 +13,8 @@ export class SessionRegistry {
   readonly #perHost = new Map<string, number>()
   /** How streams are managed, by the host; the module enters it. XEP-0198 */
   readonly streamManagement = new Map<string, StreamManagement>()
+  /** Where messages are kept whose client is away, by the host; the module enters it. XEP-0198 §5 */
+  readonly waitingMessages = new Map<string, WaitingMessages>()
   /** Stanzas that are held back for an inactive client, by the host; the module enters it. XEP-0352 */
   readonly heldStanzas = new Map<string, number>()
 

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import { Jid } from '../protocols/jid.js'
 import { type SubscriptionState, stranger } from '../protocols/subscription.js'
-import type { RosterChange, RosterItem, RosterRepository } from '../storage/store.js'
+import type { AccountRemoval, RosterChange, RosterItem, RosterRepository } from '../storage/store.js'
 
 /** An account's roster as every session of the account and the presence rules read it. */
 export interface RosterView {
@@ -80,6 +80,14 @@ class CachedRoster implements RosterView {
     }
     return found.length === 0 ? nobody : found
   }
+}
+
+/** The roster that an account had which was removed. */
+export function formerRoster({ items, requests }: AccountRemoval): RosterView {
+  const roster = new CachedRoster()
+  const put = items.map(item => ({ ...item, name: '', groups: [] }))
+  roster.apply({ put, putRequests: requests.map(jid => ({ jid, xml: '' })) }, 0)
+  return roster
 }
 
 /** Roster items and requests that the cache holds, over all accounts. */

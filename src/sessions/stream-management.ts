@@ -1,3 +1,6 @@
+import type { Stanza } from '../protocols/stanza/stanza.js'
+import type { Session } from './session.js'
+
 /** How the streams of a virtual host are managed. XEP-0198; `[modules.mod_stream_management]` */
 export interface StreamManagement {
   /** What is sent is kept until it is acknowledged; without that no stream is resumed. */
@@ -10,6 +13,27 @@ export interface StreamManagement {
   readonly resumeSeconds: number
   /** Undefined where nothing is remembered of sessions that ended. */
   readonly ended: EndedSessions | undefined
+}
+
+/** A message that stands in the store until the client of a session has acknowledged it. */
+export interface StoredCopy {
+  /** After commit; rejects when the store does not answer. */
+  readonly stored: Promise<void>
+  /** The client has it: it is removed. */
+  acknowledged(): void
+  /** The session has ended without that: it waits for whoever comes. */
+  released(): void
+}
+
+/**
+ * Keeps what waits for a client that is away (XEP-0198 §5), so that it survives the server. DESIGN §7
+ * What is on its way to a client that is connected when the server dies is lost with it, unless it came from here or is archived.
+ */
+export interface WaitingMessages {
+  /** Stores a message of the session that was sent at `at`, in milliseconds since 1970; undefined for what is not worth it. */
+  keep(session: Session, message: Stanza, at: number): StoredCopy | undefined
+  /** Copies were released: whoever is there gets them. `account` is a bare JID. */
+  handOverReleased(account: string): void
 }
 
 /** Ended sessions that are remembered. */

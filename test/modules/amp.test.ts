@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { session, startedServer } from '../support/server.js'
 import { world } from '../support/world.js'
 
@@ -39,7 +39,7 @@ describe('advanced message processing (XEP-0079)', () => {
     expect(features).toEqual([
       ns,
       ...['alert', 'drop', 'error', 'notify'].map(action => `${ns}?action=${action}`),
-      ...['deliver', 'match-resource'].map(condition => `${ns}?condition=${condition}`),
+      ...['deliver', 'expire-at', 'match-resource'].map(condition => `${ns}?condition=${condition}`),
     ])
   })
 
@@ -111,9 +111,17 @@ describe('advanced message processing (XEP-0079)', () => {
 
   it.each([
     ['an action', rule('deliver', 'direct', 'explode'), 'bad-request', 'unsupported-actions'],
-    ['a condition', rule('expire-at', '2004-01-01T00:00:00Z', 'drop'), 'bad-request', 'unsupported-conditions'],
+    ['a condition', rule('expire-in', '60', 'drop'), 'bad-request', 'unsupported-conditions'],
     ['a condition of an odd name', rule('toString', 'x', 'drop'), 'bad-request', 'unsupported-conditions'],
     ['a value', rule('deliver', 'someday', 'drop'), 'not-acceptable', 'invalid-rules'],
+    ['no date', rule('expire-at', 'tomorrow', 'drop'), 'not-acceptable', 'invalid-rules'],
+    ['a day that is none', rule('expire-at', '2026-13-01T00:00:00Z', 'drop'), 'not-acceptable', 'invalid-rules'],
+    [
+      'a time that is not UTC',
+      rule('expire-at', '2026-01-01T00:00:00+02:00', 'drop'),
+      'not-acceptable',
+      'invalid-rules',
+    ],
   ])('refuses %s that it does not know, naming the rule (§6)', async (_, bad, condition, specific) => {
     const { orchard } = await setUp()
     const good = rule('deliver', 'direct', 'notify')
@@ -123,6 +131,73 @@ describe('advanced message processing (XEP-0079)', () => {
       `<message id="m" type="error" from="${host}"><amp xmlns="${ns}">${good}${bad}</amp>` +
         `<error type="modify"><${condition} xmlns="urn:ietf:params:xml:ns:xmpp-stanzas"/>${named}</error></message>`,
     )
+  })
+
+  describe('with expire-at (§3.3.2, §3.5.2)', () => {
+    const [past, future] = ['2023-12-31T23:59:59Z', '2024-01-01T01:00:00.5+00:00']
+
+    it('lets nothing through to somebody who is there from that time on', async () => {
+      const { server, orchard } = await setUp()
+      const balcony = await (await server.connect(`${juliet}/balcony`)).arrives()
+      await orchard.sends(message(juliet, rule('expire-at', past, 'alert')))
+      orchard.receives(told('alert', rule('expire-at', past, 'alert')))
+      balcony.receives()
+      await orchard.sends(message(juliet, rule('expire-at', future, 'alert')))
+      orchard.receives()
+      expect(balcony.take()).toHaveLength(1)
+      server.clock.advance(2 * 60 * 60 * 1000)
+      await orchard.sends(message(juliet, rule('expire-at', future, 'drop')))
+      orchard.receives()
+      balcony.receives()
+    })
+
+    it.each([
+      ['alert', 1, 0],
+      ['drop', 0, 0],
+      ['error', 1, 0],
+      ['notify', 1, 1],
+    ])('asks for the time when a stored message is delivered: %s', async (action, tells, delivers) => {
+      const { server, orchard } = await setUp()
+      const expiring = rule('expire-at', future, action)
+      for (let sent = 0; sent < 2; sent++) {
+        await orchard.sends(message(juliet, expiring))
+        orchard.receives()
+        expect(await server.store.offline.count('juliet', 'capulet.example')).toBe(1)
+        if (sent === 1) server.clock.advance(60 * 60 * 1000 + 500)
+        const balcony = await server.connect(`${juliet}/balcony`)
+        await balcony.sends('<presence/>')
+        await vi.waitFor(async () => expect(await server.store.offline.count('juliet', 'capulet.example')).toBe(0))
+        const messages = balcony.take().filter(xml => xml.startsWith('<message'))
+        expect(messages).toHaveLength(sent === 0 ? 1 : delivers)
+        const answers = orchard.take().filter(xml => xml.startsWith('<message'))
+        expect(answers).toHaveLength(sent === 0 ? 0 : tells)
+        for (const xml of answers) expect(xml).toContain(`status="${action}"`)
+        await balcony.leaves()
+        orchard.take()
+      }
+      expect(server.bugs).toEqual([])
+    })
+
+    it('believes no time but that of our own store', async () => {
+      const { server } = await setUp()
+      const balcony = await (await server.connect(`${juliet}/balcony`)).arrives()
+      const delayed = (from: string) =>
+        `<message from="x@elsewhere.example" to="${juliet}"><body>x</body><amp xmlns="${ns}">${rule('expire-at', past, 'error')}</amp>` +
+        `<delay xmlns="urn:xmpp:delay" from="${from}" stamp="2023-01-01T00:00:00Z"/></message>`
+      await server.arrives(delayed('elsewhere.example'))
+      expect(balcony.take()).toHaveLength(1)
+    })
+  })
+
+  it('applies the rules at the edge, however often they are to be applied on the way (per-hop, §2.1.2)', async () => {
+    const { server, orchard } = await setUp()
+    const balcony = await (await server.connect(`${juliet}/balcony`)).arrives()
+    for (const perHop of ['true', 'false']) {
+      const direct = rule('deliver', 'direct', 'notify')
+      await orchard.sends(message(juliet, direct).replace('<amp', `<amp per-hop="${perHop}"`))
+      orchard.receives(told('notify', direct))
+      expect(balcony.take()).toHaveLength(1)
+    }
   })
 
   it('tells nobody who is there who may not see it (§9)', async () => {

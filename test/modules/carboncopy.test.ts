@@ -185,6 +185,30 @@ describe('message carbons (XEP-0280)', () => {
   })
 })
 
+describe('message carbons beside an archive (XEP-0313 §3.5)', () => {
+  it('of what was sent bear the id that the sender’s archive gave it, which the addressee never sees', async () => {
+    const { server, garden, home, balcony } = await setUp({ mod_mam_meta: {} })
+    await garden.sends(`<message type="chat" to="${juliet}/balcony"><body>x</body></message>`)
+    const page = await server.store.archive.page('romeo', 'montague.example', { limit: 2 })
+    const id = `<stanza-id xmlns="urn:xmpp:sid:0" by="${romeo}" id="${page?.[0]?.id}"/>`
+    home.receives(copy('sent', `<message type="chat" to="${juliet}/balcony"><body>x</body>${id}</message>`))
+    expect(balcony.take().join()).not.toContain(romeo.concat('" id'))
+  })
+
+  it('bear none where the options say so, or where nothing is archived', async () => {
+    const { garden, home } = await setUp({ mod_mam_meta: { no_stanzaid_element: true } })
+    await garden.sends(`<message type="chat" to="${juliet}"><body>x</body></message>`)
+    expect(home.take().join()).not.toContain('stanza-id')
+    const { garden: other, home: twin } = await setUp({ mod_mam_meta: {} })
+    await other.sends(
+      `<message type="chat" to="${juliet}"><composing xmlns="http://jabber.org/protocol/chatstates"/></message>`,
+    )
+    const [copied = ''] = twin.take()
+    expect(copied).toContain('composing')
+    expect(copied).not.toContain('stanza-id')
+  })
+})
+
 describe('message carbons over a socket (XEP-0280)', () => {
   it('copy both sides of a conversation, with the namespaces that only the stream declared', async () => {
     const server = await startedServer({ users: ['romeo', 'juliet'] })

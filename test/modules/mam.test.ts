@@ -505,7 +505,6 @@ describe('[modules.mod_mam_meta] (spec/listeners.md §2.8)', () => {
     [{ full_text_search: true }, 'full_text_search not_supported_yet'],
     [{ message_retraction: true }, 'message_retraction not_supported_yet'],
     [{ pm: { same_mam_id_for_peers: true } }, 'pm.same_mam_id_for_peers not_supported_yet'],
-    [{ muc: {} }, 'muc not_supported_yet'],
   ])('refuses %j', (options, expected) => {
     expect(problems(options)).toEqual([expected])
   })

@@ -792,9 +792,11 @@ describe('the end of a session that was not resumed (XEP-0198 §4, §3.1.6)', ()
   it('comes when a new session takes the resource: what waited goes to the new one', async () => {
     const { server, romeo, juliet } = await cut()
     await detached(server, romeo)
-    const next = await session(server, 'romeo', { resource: 'x' })
+    const next = await session(server, 'romeo', { resource: 'x', priority: 0 })
     await juliet.receives(`<presence type='unavailable' from='${romeo.jid}'/>`)
-    expect((await bodies(next))[0]).toBe('unacked')
+    for (const body of ['unacked', 'to all']) {
+      expect((await next.receives('<message><body/></message>')).getChildText('body')).toBe(body)
+    }
     expect(server.status().sessions).toBe(2)
   })
 

@@ -1,4 +1,7 @@
 import { expect } from 'vitest'
+import { openResidence } from '../../src/actors/module-actor.js'
+import { type Supervisor, startBranch } from '../../src/actors/root.js'
+import { createRuntime } from '../../src/actors/runtime/index.js'
 import { type HostModules, modules, type RunningModules, startModules } from '../../src/modules/index.js'
 import type { ModuleServices } from '../../src/modules/module.js'
 import type { StreamCondition } from '../../src/protocols/errors.js'
@@ -147,6 +150,12 @@ export function world(options: WorldOptions = {}): World {
     onBug: error => void bugs.push(error),
     ...options.routing,
   })
+  let modulesBranch: Supervisor | undefined
+  const branch = () => {
+    const runtime = () => createRuntime({ clock, onFault: ({ error }) => void bugs.push(error) })
+    modulesBranch ??= startBranch(runtime(), 'modules')
+    return modulesBranch
+  }
   const services: ModuleServices = {
     routing,
     store,
@@ -155,6 +164,9 @@ export function world(options: WorldOptions = {}): World {
     registrationTimeout: 'infinity',
     software: { name: 'Meerkat', version: '0.0.0', url: 'https://meerkat.example/' },
     access: () => undefined,
+    queueLimit: undefined,
+    shaperRate: () => undefined,
+    openResidence: (name, residence) => openResidence(branch(), name, residence),
     accounts: {
       exists: (user, host) => store.accounts.exists(user, host),
       create: async (user, host, password) =>

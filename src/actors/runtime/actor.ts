@@ -678,7 +678,7 @@ export abstract class AnyActor extends StockActor implements Runnable, DeadlineT
     try {
       const policy = this.childFaulted(child, error)
       if (policy === 'stop' || policy === 'resume' || policy === 'escalate') return policy
-      return mayRestart(record, policy, this.runtime.clock.now()) ? 'restart' : 'escalate'
+      return mayRestart(record, policy, this.runtime.clock.now()) ? 'restart' : (policy.beyond ?? 'escalate')
     } catch (thrown) {
       this.runtime.tell(this, 'supervise', thrown, 'none')
       return 'stop'

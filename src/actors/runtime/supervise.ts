@@ -1,7 +1,8 @@
-/** Restart a faulted actor as a new incarnation of the same name; more than `restarts` within `withinMs` escalates. */
+/** Restart a faulted actor as a new incarnation of the same name; more than `restarts` within `withinMs` escalates, or what `beyond` says. */
 export interface Restart {
   readonly restarts: number
   readonly withinMs: number
+  readonly beyond?: 'stop'
 }
 
 /** What a parent does about a child's fault. `escalate` stops the child and makes its parent fail. */

@@ -51,7 +51,7 @@ function isPresence({ kind, type }: Stanza): boolean {
 }
 
 /** A message of chat states or markers and nothing else that a person would see. */
-function isAside(stanza: Stanza): boolean {
+export function isAside(stanza: Stanza): boolean {
   if (stanza.kind !== 'message' || stanza.type === 'error') return false
   const children = stanza.element.getChildElements()
   return children.some(isNotice) && children.every(child => isNotice(child) || isAttendant(child))
