@@ -31,18 +31,20 @@ describe('the example files in config/', () => {
     })
   })
 
-  it('meerkat.toml is what DESIGN §8 says: localhost, STARTTLS on 5222, TLS on 5223, components, WebSockets, BOSH, debug and health', () => {
+  it('meerkat.toml is what DESIGN §8 says: localhost, STARTTLS on 5222, TLS on 5223, servers and components of this machine, WebSockets, BOSH, debug and health', () => {
     const file = join(folder, 'meerkat.toml')
     const { config } = loadConfig({ file, text: readFileSync(file, 'utf8') }, { modules })
     expect(config).toMatchObject({
       general: { hosts: ['localhost'], max_fsm_queue: 1000, data_dir: join(folder, '../data') },
       auth: { methods: ['internal'] },
+      s2s: { use_starttls: 'optional', default_policy: 'deny' },
       listen: {
         c2s: [
           { port: 5222, max_stanza_size: 65_536, tls: { mode: 'starttls' } },
           { port: 5223, tls: { mode: 'tls', certfile: join(folder, '../data/certs/localhost.pem') } },
         ],
-        // spec/listeners.md §2.9
+        // spec/listeners.md §2.9, but from this machine only
+        s2s: [{ port: 5269, ip_address: '127.0.0.1', max_stanza_size: 131_072 }],
         service: [{ port: 8888, ip_address: '127.0.0.1', access: 'all', shaper_rule: 'fast', password: 'secret' }],
         http: [
           {

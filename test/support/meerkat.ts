@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Client } from './client.js'
-import { collect, freePort, type Output, patience, stopped } from './programs.js'
+import { collect, exited, freePort, type Output, patience, stopped } from './programs.js'
 
 /*
  * Our server as an operator starts it: `node dist/main.js start --dev`, a process of its own in a folder of its own.
@@ -31,9 +31,9 @@ interface Options {
 export class Meerkat<Listener extends string = string> {
   private constructor(
     private readonly folder: string,
-    private readonly child: ChildProcessWithoutNullStreams,
+    private child: ChildProcessWithoutNullStreams,
     readonly ports: Readonly<Record<Listener, number>>,
-    private readonly output: Output,
+    private output: Output,
   ) {}
 
   /** Starts the command with c2s listeners, each with its options besides address and port. */
@@ -47,16 +47,32 @@ export class Meerkat<Listener extends string = string> {
     for (const name of names) ports[name] = await freePort()
     const sections = names.map(name => listenerSection(ports[name], listeners[name]))
     writeFileSync(join(folder, 'meerkat.toml'), [configuration(options), ...sections, options.more ?? ''].join('\n'))
-    const args = [main, 'start', '--dev', '--config', join(folder, 'meerkat.toml')]
-    const child = spawn(process.execPath, args, { cwd: folder })
+    const child = run(folder)
     const server = new Meerkat(folder, child, ports, collect(child))
     try {
-      await server.output.line(line => line.startsWith('ready'), 'the line "ready" of meerkat start')
+      await server.isReady()
     } catch (error) {
       await server.stop()
       throw error
     }
     return server
+  }
+
+  private isReady(): Promise<void> {
+    return this.output.line(line => line.startsWith('ready'), 'the line "ready" of meerkat start')
+  }
+
+  /** Ends the process at once, in the middle of whatever it does. */
+  async kill(): Promise<void> {
+    this.child.kill('SIGKILL')
+    await exited(this.child)
+  }
+
+  /** Starts it again, after `kill`, with what is in its folder. */
+  async startAgain(): Promise<void> {
+    this.child = run(this.folder)
+    this.output = collect(this.child)
+    await this.isReady()
   }
 
   /** The certificate authority that signed the server's certificate, in PEM. */
@@ -99,6 +115,9 @@ export class Meerkat<Listener extends string = string> {
     return code
   }
 }
+
+const run = (folder: string) =>
+  spawn(process.execPath, [main, 'start', '--dev', '--config', join(folder, 'meerkat.toml')], { cwd: folder })
 
 const configuration = ({ loglevel = 'warning', auth = '' }: Options) => `
 [general]
