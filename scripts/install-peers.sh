@@ -11,6 +11,7 @@ packages=(
   biboumi          # interop: a gateway to IRC, which connects as a component
   haproxy          # interop: a balancer that sends PROXY headers
   sslscan          # interop: says what a TLS server negotiates
+  chromium         # interop: a browser without a window, which runs Converse.js
   profanity        # a client for the terminal, tried by hand (CONTRIBUTING.md)
   tmux             # to drive profanity by hand or by script
   prosody          # the benchmark's first peer; interop clients are debugged against it

@@ -29,15 +29,13 @@ const rows: Record<string, string[]> = {
   routing: ['sessions', 'auth', 'storage', 'protocols', ...leaves],
   transports: ['sessions', 'auth', 'storage', 'protocols', ...leaves],
 
-  operations: ['routing', 'sessions', 'auth', 'storage', 'protocols', ...leaves],
-
   'actors/runtime': leaves,
   actors: ['actors/runtime', 'routing', 'transports', 'sessions', 'auth', 'storage', 'protocols', ...leaves],
-  http: ['operations', 'routing', 'transports', 'sessions', 'auth', 'storage', 'protocols', ...leaves],
-  control: ['operations', 'routing', 'sessions', 'auth', 'storage', 'protocols', ...leaves],
-  modules: ['operations', 'routing', 'transports', 'sessions', 'auth', 'storage', 'protocols', ...leaves],
+  http: ['routing', 'transports', 'sessions', 'auth', 'storage', 'protocols', ...leaves],
+  control: ['auth', 'storage', 'protocols', ...leaves],
+  modules: ['routing', 'transports', 'sessions', 'auth', 'storage', 'protocols', ...leaves],
 }
-const server = ['actors', 'actors/runtime', 'control', 'http', 'modules', 'operations', ...(rows.actors ?? [])]
+const server = ['actors', 'actors/runtime', 'control', 'http', 'modules', ...(rows.actors ?? [])]
 Object.assign(rows, {
   composition: server,
   'server.ts': ['composition', ...server],

@@ -7,19 +7,21 @@ import { collect, exited } from '../support/programs.js'
 import { PASSWORD, session, startedServer } from '../support/server.js'
 
 /*
- * strophe.js over BOSH, in Node: what it asks of a browser is a few lines beside it.
+ * Other people's clients over BOSH, in Node, each as a process of its own. What strophe.js asks of a browser is a few lines beside it.
  */
 
-const library = join(import.meta.dirname, 'node_modules/strophe.js')
-const program = join(import.meta.dirname, 'peers/strophe-bosh.mjs')
-
+const programs = [
+  { library: 'strophe.js', program: 'strophe-bosh.mjs' },
+  { library: 'stanza', program: 'stanza.mjs' },
+]
 const bodies = ['Wherefore art thou?', 'a < b & c > d; "quoted" \'too\' &amp; ]]>', 'ἀλλ’ ἐγώ – Ромео, 朱丽叶 and 🐿️🌹']
 
-describe('strophe.js over BOSH', () => {
+describe.each(programs)('$library over BOSH', ({ library, program }) => {
   it('logs in, exchanges messages both ways and leaves', async ({ skip }) => {
-    const isMissing = !existsSync(library)
-    if (process.env.CI === 'true') expect(isMissing, library).toBe(false)
-    skip(isMissing, `${library} is missing: run npm ci --prefix test/interop`)
+    const folder = join(import.meta.dirname, 'node_modules', library)
+    const isMissing = !existsSync(folder)
+    if (process.env.CI === 'true') expect(isMissing, folder).toBe(false)
+    skip(isMissing, `${folder} is missing: run npm ci --prefix test/interop`)
     const server = await startedServer({
       users: ['romeo', 'juliet'],
       modules: { mod_bosh: {}, mod_roster: {} },
@@ -32,15 +34,16 @@ describe('strophe.js over BOSH', () => {
     const juliet = await session(server, 'juliet', { resource: 'tcp' })
     const service = `http://127.0.0.1:${httpPort(server)}/http-bind`
     const options = { user: 'romeo', password: PASSWORD, domain: 'localhost', service }
-    const peer = spawn(process.execPath, [program, JSON.stringify(options)])
+    const peer = spawn(process.execPath, [join(import.meta.dirname, 'peers', program), JSON.stringify(options)])
     const output = collect(peer)
     await output.line(line => line.includes('"online"'), 'the word that it is online')
     for (const body of bodies) {
       peer.stdin.write(`${JSON.stringify({ to: juliet.jid, body })}\n`)
-      const got = await juliet.receives('<message from="romeo@localhost/strophe"><body/></message>')
+      const got = await juliet.receives('<message><body/></message>')
       expect(got.getChildText('body')).toBe(body)
+      expect(got.attrs.from).toMatch(/^romeo@localhost\//)
       const escaped = body.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
-      await juliet.send(`<message to='romeo@localhost/strophe'><body>${escaped}</body></message>`)
+      await juliet.send(`<message to='${got.attrs.from}' type='chat'><body>${escaped}</body></message>`)
       await output.line(
         line => line.includes('"message"') && JSON.parse(line).body === body,
         `the message ${JSON.stringify(body)}`,

@@ -140,7 +140,7 @@ describe.skipIf(missing !== undefined)(`PostgreSQL${missing === undefined ? '' :
 
     it('speaks no TLS where the database does not, unless that is required', async () => {
       const { add } = await open({ pool: poolOf(await postgres.newDatabase(), { tls: { verify_peer: true } }) })
-      expect(await add()).toBe('stored')
+      expect(await add()).toEqual(expect.any(Number))
     })
   })
 
@@ -150,14 +150,14 @@ describe.skipIf(missing !== undefined)(`PostgreSQL${missing === undefined ? '' :
       await Promise.all(users(50).map(user => add(user)))
       expect(await terminate(database)).toBeGreaterThan(1)
       await expect.poll(() => store.isOpen).toBe(true)
-      expect(await add()).toBe('stored')
+      expect(await add()).toEqual(expect.any(Number))
       expect(await count()).toBe(1)
       expect(failures).toEqual([])
     })
 
     it('rejects what was under way, stores what it promised, and goes on', async () => {
       const { store, failures, database, add, count } = await open()
-      expect(await add()).toBe('stored')
+      expect(await add()).toEqual(expect.any(Number))
       const lock = await lockOf('offline_messages', database)
       const adding = Promise.allSettled(users(30).map(() => add()))
       await expect.poll(async () => (await waiting(database)) > 0, { timeout: patience }).toBe(true)
@@ -166,7 +166,7 @@ describe.skipIf(missing !== undefined)(`PostgreSQL${missing === undefined ? '' :
       expect(results).toEqual(results.map(() => ({ status: 'rejected', reason: expect.objectContaining(unavailable) })))
       await lock.release()
       expect(await count()).toBe(1)
-      expect(await add()).toBe('stored')
+      expect(await add()).toEqual(expect.any(Number))
       expect([store.isOpen, failures]).toEqual([true, []])
     })
 
@@ -196,7 +196,7 @@ describe.skipIf(missing !== undefined)(`PostgreSQL${missing === undefined ? '' :
       expect(results.map(({ status }) => status)).toEqual(results.map(() => 'rejected'))
       expect(results[0]).toMatchObject({ reason: unavailable })
       await expect(add()).rejects.toMatchObject(unavailable)
-      expect([first, failures.length, store.outstanding]).toEqual(['stored', 1, 0])
+      expect([first, failures.length, store.outstanding]).toEqual([expect.any(Number), 1, 0])
       await Promise.all([store.restart(), store.restart()])
       expect(await count()).toBe(1)
     })
@@ -214,7 +214,7 @@ describe.skipIf(missing !== undefined)(`PostgreSQL${missing === undefined ? '' :
       onTestFinished(() => void postgres.query('ALTER ROLE meerkat CONNECTION LIMIT -1'))
       const { add, failures } = await open()
       const results = await Promise.all(users(200).map(user => add(user)))
-      expect(new Set(results)).toEqual(new Set(['stored']))
+      expect(results).not.toContain('full')
       expect(failures).toEqual([])
     })
   })
@@ -227,7 +227,7 @@ describe.skipIf(missing !== undefined)(`PostgreSQL${missing === undefined ? '' :
       expect(results.at(-1)).toMatchObject({ status: 'rejected', reason: unavailable })
       expect(await count()).toBe(10)
       await expect(add('romeo', 'x'.repeat(100_001))).rejects.toMatchObject(unavailable)
-      expect(await add('romeo', 'x'.repeat(50_000))).toBe('stored')
+      expect(await add('romeo', 'x'.repeat(50_000))).toEqual(expect.any(Number))
     })
 
     it('gives a request up after call_timeout, and goes on when the database does', async () => {
@@ -237,7 +237,7 @@ describe.skipIf(missing !== undefined)(`PostgreSQL${missing === undefined ? '' :
       await expect(add()).rejects.toMatchObject(unavailable)
       expect(await store.accounts.exists('romeo', 'h.example')).toBe(false)
       await lock.release()
-      expect(await add()).toBe('stored')
+      expect(await add()).toEqual(expect.any(Number))
       expect(await count()).toBe(1)
       expect(failures).toEqual([])
     })
@@ -262,15 +262,25 @@ describe.skipIf(missing !== undefined)(`PostgreSQL${missing === undefined ? '' :
     await postgres.query(
       `INSERT INTO archive (host, username, id, contact, resource, xml)
       SELECT 'h', 'u' || n % 3, to_char(n, 'FM000000'), 'c' || n % 50, 'r', 'x' FROM generate_series(1, 30000) AS n;
+      INSERT INTO archive (host, username, id, contact, resource, nick, xml)
+      SELECT 'rooms', 'u' || n % 3, to_char(n, 'FM000000'), 'c' || n % 50, '', 'n' || n % 50, 'x'
+      FROM generate_series(1, 30000) AS n;
       ANALYZE archive`,
       database,
     )
-    for (const by of ['all', 'contact', 'resource'] as const) {
+    const indexes = {
+      all: 'archive_pkey',
+      contact: 'archive_by_contact',
+      resource: 'archive_by_contact',
+      nick: 'archive_by_nick',
+    }
+    for (const by of ['all', 'contact', 'resource', 'nick'] as const) {
       for (const order of ['ASC', 'DESC'] as const) {
-        const values = ["'h'", "'u1'", "'000100'", "'029000'", '50', "'c1'", "'r'"]
+        const [host, sixth] = by === 'nick' ? ["'rooms'", "'n1'"] : ["'h'", "'c1'"]
+        const values = [host, "'u1'", "'000100'", "'029000'", '50', sixth, "'r'"]
         const text = archivePageSql(by, order).replace(/\$(\d)/g, (_, number) => values[Number(number) - 1]!)
         const plan = (await postgres.query(`EXPLAIN ${text}`, database)).join('\n')
-        expect(plan).toContain(by === 'all' ? 'using archive_pkey' : 'using archive_by_contact')
+        expect(plan).toContain(`using ${indexes[by]}`)
         expect(plan).not.toMatch(/Sort|Seq Scan|Bitmap/)
       }
     }

@@ -1,8 +1,11 @@
 import { spawn, spawnSync } from 'node:child_process'
+import { EventEmitter, once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { expect } from 'vitest'
 import { type Account, certfile, domain, Meerkat } from '../support/meerkat.js'
-import { collect, exited, stopped } from '../support/programs.js'
+import { collect, exited, patience, stopped } from '../support/programs.js'
 
 /*
  * Other people's clients as their users start them, each as a process of its own.
@@ -10,15 +13,18 @@ import { collect, exited, stopped } from '../support/programs.js'
 
 export type Encryption = 'starttls' | 'direct'
 
-export const startMeerkat = (): Promise<Meerkat<Encryption>> =>
-  Meerkat.start({
-    starttls: `
+export const startMeerkat = (options: Parameters<typeof Meerkat.start>[1] = {}): Promise<Meerkat<Encryption>> =>
+  Meerkat.start(
+    {
+      starttls: `
   tls.mode = "starttls_required"
   tls.certfile = "${certfile}"`,
-    direct: `
+      direct: `
   tls.mode = "tls"
   tls.certfile = "${certfile}"`,
-  })
+    },
+    options,
+  )
 
 export interface Login {
   account: Account
@@ -100,7 +106,90 @@ function talker({ account, server, encryption }: Login, program: string, args: s
   }
 }
 
+/** A client that does what it is asked, and tells what came of it. */
+export interface Asker {
+  /** Known once it is online. */
+  readonly jid: string
+  isOnline(): Promise<void>
+  /** Resolves with the result; rejects with the condition of an error. */
+  ask(what: string, args?: object, within?: number): Promise<unknown>
+  /** Waits for something that was told, with at least these properties, and resolves with it; each is found once. */
+  event(wanted: object): Promise<object>
+  /** Whether that was told and not waited for. */
+  told(wanted: object): boolean
+  stop(): Promise<number | null>
+}
+
+export const askWithSlixmpp = (login: Login, resource: string): Asker =>
+  asker(login, python, [join(import.meta.dirname, 'peers/slixmpp_modules.py')], { resource })
+
+export const askInRooms = (login: Login, resource: string): Asker =>
+  asker(login, python, [join(import.meta.dirname, 'peers/slixmpp_rooms.py')], { resource })
+
+export const askWithXmppClient = (login: Login): Asker =>
+  asker(login, process.execPath, [join(import.meta.dirname, 'peers/xmpp-asker.mjs')], {})
+
+function asker({ account, server, encryption }: Login, program: string, args: string[], more: object): Asker {
+  const options = { ...account, domain, port: server.ports[encryption], tls: encryption, ca: server.caFile, ...more }
+  const env = { ...process.env, NODE_EXTRA_CA_CERTS: server.caFile }
+  const child = spawn(program, [...args, JSON.stringify(options)], { env })
+  const output = collect(child)
+  const events: Told[] = []
+  const changed = new EventEmitter().setMaxListeners(0)
+  createInterface({ input: child.stdout }).on('line', line => {
+    const found = event(line)
+    if (found === undefined) return
+    events.push(found)
+    changed.emit('change')
+  })
+  let asked = 0
+  const take = async (wanted: object, within: number): Promise<Told> => {
+    const signal = AbortSignal.timeout(within)
+    for (;;) {
+      const at = events.findIndex(one => equals(one, wanted))
+      if (at >= 0) return events.splice(at, 1)[0]!
+      await Promise.race([once(changed, 'change', { signal }), output.ended]).catch((error: unknown) => {
+        if (!signal.aborted) throw error
+        throw new Error(`${JSON.stringify(wanted)}: not within ${within} ms; it wrote:\n${output.text.slice(-4_000)}`)
+      })
+    }
+  }
+  return {
+    jid: '',
+    async isOnline() {
+      const { jid } = (await take({ event: 'online' }, patience)) as { jid: string } // as our own programs tell it
+      Object.assign(this, { jid })
+    },
+    async ask(what, more = {}, within = patience) {
+      asked += 1
+      const id = asked
+      child.stdin.write(`${JSON.stringify({ id, do: what, ...more })}\n`)
+      const { result, error } = await take({ id }, within)
+      if (error !== undefined) throw new Error(error)
+      return result
+    },
+    event: wanted => take(wanted, patience),
+    told: wanted => events.some(one => equals(one, wanted)),
+    stop() {
+      child.stdin.end()
+      return exited(child)
+    },
+  }
+}
+
+/** At least these properties. */
+function equals(found: object, wanted: object): boolean {
+  try {
+    expect(found).toMatchObject(wanted)
+    return true
+  } catch {
+    return false
+  }
+}
+
 interface Told {
+  result?: unknown
+  error?: string
   event?: string
   body?: string
 }

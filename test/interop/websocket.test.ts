@@ -14,6 +14,7 @@ const bodies = ['Wherefore art thou?', 'a < b & c > d; "quoted" \'too\' &amp; ]]
 const programs = [
   { name: '@xmpp/client', library: '@xmpp/client', program: 'xmpp-client.mjs' },
   { name: 'strophe.js', library: 'strophe.js', program: 'strophe-bosh.mjs' },
+  { name: 'stanza', library: 'stanza', program: 'stanza.mjs' },
 ]
 
 describe.each(programs)('$name', ({ library, program }) => {

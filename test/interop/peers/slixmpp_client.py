@@ -32,7 +32,8 @@ class Client(slixmpp.ClientXMPP):
         await self.get_roster()
         await self["xep_0199"].ping(self.boundjid.domain)
         tell(event="online", jid=self.boundjid.full)
-        asyncio.ensure_future(self.obey())
+        # Kept: the loop holds tasks weakly.
+        self.obeying = asyncio.ensure_future(self.obey())
 
     def received(self, message):
         if message["body"]:

@@ -39,7 +39,8 @@ class Client(slixmpp.ClientXMPP):
         tell(event="online", jid=self.boundjid.full)
         if not self.is_obeying:
             self.is_obeying = True
-            asyncio.ensure_future(self.obey())
+            # Kept: the loop holds tasks weakly.
+            self.obeying = asyncio.ensure_future(self.obey())
 
     def resumed(self, _event):
         self.send_message(mto=self.teller, mbody="resumed", mtype="chat")
