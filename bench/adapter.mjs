@@ -13,7 +13,7 @@ export const version = () =>
 const asShipped = ['--max-semi-space-size=4']
 
 export const provision = 'own'
-export const caps = { component: true, muc: false, ws: '/ws-xmpp', bosh: '/http-bind', storage: ['plain', 'scram'] }
+export const caps = { component: true, muc: true, ws: '/ws-xmpp', bosh: '/http-bind', storage: ['plain', 'scram'] }
 
 export async function start(ctx) {
   const { dir, ports, cert, helpers } = ctx
@@ -79,6 +79,7 @@ ${storage === 'scram' ? '  password.hash = ["sha"]' : ''}
 [modules.mod_offline]
 [modules.mod_disco]
 [modules.mod_ping]
+[modules.mod_muc]
 [modules.mod_register]
 [modules.mod_bosh]
 
