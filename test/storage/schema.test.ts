@@ -250,17 +250,30 @@ describe('a batch', () => {
     expect(log).toEqual(['BEGIN', 'COMMIT'])
   })
 
-  it('on a full disk is refused as a whole, and reading goes on', () => {
+  it.each([
+    ['a message', (text: string) => ['offlineAdd', 'a', 'h', text, 1, 1000] as [string, ...unknown[]]],
+    [
+      'a contact',
+      (text: string) =>
+        [
+          'rosterUpdate',
+          'a',
+          'h',
+          { put: [[`${text.length}@h`, text, 'none', 0, '[]']], remove: [], putRequests: [], removeRequests: [] },
+        ] as [string, ...unknown[]],
+    ],
+  ])('with %s on a full disk is refused as a whole, and reading and writing go on', (_, add) => {
     const database = opened(':memory:')
     const run = batchRunner(database, prepareVerbs(database))
-    const add = (size: number) => ['offlineAdd', 'a', 'h', 'x'.repeat(size), 1, 10] as [string, ...unknown[]]
-    expect(run([add(10)])).toMatchObject({ results: [expect.any(Number)] })
+    const succeeds = { results: [expect.any(Number)], failures: [] }
+    expect(run([add('x')])).toMatchObject(succeeds)
     const pages = Number(database.prepare('PRAGMA page_count').get()?.[0])
     database.exec(`PRAGMA max_page_count = ${pages + 10}`)
-    expect(run([add(10), add(1_000_000)])).toEqual({ type: 'refused', message: expect.stringContaining('full') })
+    const tooMuch = Array.from({ length: 200 }, (_, index) => add('x'.repeat(1000 + index)))
+    expect(run(tooMuch)).toEqual({ type: 'refused', message: expect.stringContaining('full') })
     expect(database.inTransaction).toBe(false)
-    expect(run([['offlineCount', 'a', 'h']])).toMatchObject({ results: [1] })
-    expect(run([add(10)])).toMatchObject({ results: [expect.any(Number)] })
+    expect(run([['offlineCount', 'a', 'h']])).toMatchObject(succeeds)
+    expect(run([add('xx')])).toMatchObject(succeeds)
   })
 
   it('is given up without a trace when the process exits meanwhile', () => {

@@ -32,7 +32,8 @@ export function rosterVerbs(database: Database) {
   const removeRequest = database.prepare(
     'DELETE FROM subscription_requests WHERE host = ? AND username = ? AND jid = ?',
   )
-  const grow = database.prepare('REPLACE INTO roster_versions (host, username) VALUES (?, ?) RETURNING version')
+  // Not RETURNING, as in offline.ts.
+  const grow = database.prepare('REPLACE INTO roster_versions (host, username) VALUES (?, ?)')
 
   const currentVersion = (user: string, host: string) => Number(version.get(host, user)?.[0] ?? 0)
   return {
@@ -57,7 +58,8 @@ export function rosterVerbs(database: Database) {
         for (const item of change.put) changed += putItem.run(host, user, ...item)
         for (const jid of change.removeRequests) removeRequest.run(host, user, jid)
         for (const request of change.putRequests) putRequest.run(host, user, ...request)
-        return changed > 0 ? Number(grow.get(host, user)?.[0]) : currentVersion(user, host)
+        if (changed > 0) grow.run(host, user)
+        return currentVersion(user, host)
       },
     },
   }
