@@ -44,7 +44,7 @@ const modules = `
 /** Messages of the archive that is paged through. The full size is 100 000. */
 const ARCHIVED = Number(process.env.ARCHIVED_MESSAGES ?? 2_000)
 /** Messages in one document that is imported. */
-const PER_DOCUMENT = 10_000
+const PER_DOCUMENT = 2_000
 
 let server: Meerkat<Encryption>
 const askers: Asker[] = []

@@ -103,7 +103,7 @@ export class Meerkat<Listener extends string = string> {
     const child = spawn(process.execPath, args, { cwd: this.folder })
     const output = collect(child)
     child.stdin.end(input)
-    const [code] = await once(child, 'exit', { signal: AbortSignal.timeout(patience) })
+    const [code] = await once(child, 'exit', { signal: AbortSignal.timeout(patience) }).finally(() => child.kill())
     if (code !== 0) throw new Error(`meerkat ${verb.join(' ')} exited with ${code}:\n${output.text}`)
     return output.text
   }
