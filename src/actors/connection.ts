@@ -518,9 +518,7 @@ export class Connection extends StreamConnection implements Session {
         this.restart()
         return
       case 'startTls':
-        this.framer.reset()
-        this.forgetUnshaped()
-        this.transport.flush()
+        this.endClear()
         this.handshake()
         return
       case 'compress':

@@ -207,8 +207,7 @@ export class OutgoingConnection extends StreamConnection {
         this.restart()
         return
       case 'startTls':
-        this.framer.reset()
-        transport.flush()
+        this.endClear()
         this.handshake()
         return
       case 'established':

@@ -195,9 +195,7 @@ export class ServerConnection extends StreamConnection {
         this.restart()
         return
       case 'startTls':
-        this.framer.reset()
-        this.forgetUnshaped()
-        transport.flush()
+        this.endClear()
         this.arm(STATE, services.transport.now() + HANDSHAKE_MS)
         services.secure(transport, this.local, certificate => {
           this.certificate = certificate

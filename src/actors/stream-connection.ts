@@ -403,9 +403,11 @@ export abstract class StreamConnection extends Actor<StreamMessage> implements T
     this.framer.reset()
   }
 
-  /** Nothing that was read and not handled counts. RFC 6120 §5.4.3.3 */
-  protected forgetUnshaped(): void {
+  /** TLS begins: nothing that was read and not handled counts, and what was said goes out in clear. RFC 6120 §5.4.3.3 */
+  protected endClear(): void {
+    this.framer.reset()
     this.unshaped = undefined
+    this.transport.flush()
   }
 
   /** Compresses both directions from here on; one read may inflate to `limit` bytes. XEP-0138 */
