@@ -34,6 +34,7 @@ import { systemClock } from './observability/clock.js'
 import { type Counters, createCounters } from './observability/counters.js'
 import { type Emit, silentEvents, thrown } from './observability/events.js'
 import type { ServerStatus } from './observability/status.js'
+import type { OperationServices } from './operations/services.js'
 import { StanzaError } from './protocols/errors.js'
 import { Jid } from './protocols/jid.js'
 import { NS } from './protocols/namespaces.js'
@@ -155,8 +156,11 @@ async function start(config: Config, options: ServerOptions, later: Undo, undoAl
     counters,
   })
   const health = () => (state === 'running' ? (store.isOpen ? 'ok' : 'storage') : state)
-  addresses.push(...(await startListeners(base, rules, routing, running, authenticator, federation, health)))
-  await startControl(base, store, routing, authenticator, status)
+  const operations = operationServices(base, store, routing, authenticator, running)
+  addresses.push(
+    ...(await startListeners(base, rules, routing, running, authenticator, federation, health, operations)),
+  )
+  await startControl(base, operations, authenticator, status)
   state = 'running'
   emit('server.ready', { ms: Math.round(clock.now() - startedAt) })
 
@@ -333,10 +337,37 @@ function startAllModules(
   return running
 }
 
-async function startControl(
-  { config, options, emit, runtime, later }: Base,
+function operationServices(
+  { config, clock, emit }: Base,
   store: RestartableStore,
   routing: Routing,
+  authenticator: Authenticator,
+  running: RunningModules,
+): OperationServices {
+  const modules = new Map(config.general.hosts.map(host => [host, configFor(config, host).modules]))
+  return {
+    routing,
+    store,
+    clock,
+    emit,
+    accounts: {
+      ...authenticator,
+      // The sessions of a removed account end with it.
+      remove: (user, host) => {
+        const account = Jid.of(user, host)
+        return account === undefined
+          ? Promise.resolve(false)
+          : removeAccount(routing, account, () => authenticator.remove(user, host))
+      },
+    },
+    modulesOf: host => modules.get(host),
+    offered: running.offered,
+  }
+}
+
+async function startControl(
+  { config, options, emit, runtime, later }: Base,
+  { accounts, routing, store }: OperationServices,
   authenticator: Authenticator,
   status: () => ServerStatus,
 ): Promise<void> {
@@ -346,16 +377,7 @@ async function startControl(
     {
       status,
       tree: request => inspect(runtime, ...inspection(request)),
-      ...userRequests({
-        ...authenticator,
-        // The sessions of a removed account end with it.
-        remove: (user, host) => {
-          const account = Jid.of(user, host)
-          return account === undefined
-            ? Promise.resolve(false)
-            : removeAccount(routing, account, () => authenticator.remove(user, host))
-        },
-      }),
+      ...userRequests(accounts),
       ...accountRequests({
         store,
         users: authenticator,

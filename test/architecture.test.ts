@@ -31,11 +31,14 @@ const rows: Record<string, string[]> = {
 
   'actors/runtime': leaves,
   actors: ['actors/runtime', 'routing', 'transports', 'sessions', 'auth', 'storage', 'protocols', ...leaves],
-  http: ['routing', 'transports', 'sessions', 'auth', 'storage', 'protocols', ...leaves],
-  control: ['auth', 'storage', 'protocols', ...leaves],
   modules: ['routing', 'transports', 'sessions', 'auth', 'storage', 'protocols', ...leaves],
+
+  operations: ['modules', 'routing', 'sessions', 'auth', 'storage', 'protocols', ...leaves],
+
+  http: ['operations', 'routing', 'transports', 'sessions', 'auth', 'storage', 'protocols', ...leaves],
+  control: ['operations', 'auth', 'storage', 'protocols', ...leaves],
 }
-const server = ['actors', 'actors/runtime', 'control', 'http', 'modules', ...(rows.actors ?? [])]
+const server = ['actors', 'actors/runtime', 'control', 'http', 'operations', 'modules', ...(rows.actors ?? [])]
 Object.assign(rows, {
   composition: server,
   'server.ts': ['composition', ...server],

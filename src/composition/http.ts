@@ -12,6 +12,7 @@ import { createHealthHandler } from '../http/health.js'
 import { type Endpoint, hostMetaRoutes } from '../http/host-meta.js'
 import { createHttpServer } from '../http/http-server.js'
 import type { Route } from '../http/pattern.js'
+import type { OperationServices } from '../operations/services.js'
 import type { Address, Base } from './base.js'
 import type { ClientEntrance } from './c2s.js'
 import type { ComponentOptions } from './component.js'
@@ -26,6 +27,7 @@ export interface HttpNeeds {
   warnOfLogins(address: string, entrance: ClientEntrance): void
   /** Makes what the connections of clients need. */
   clients(entrance: ClientEntrance): Promise<C2sServices>
+  readonly operations: OperationServices
   /** Makes what the connections of components need. */
   components(listener: string, options: ComponentOptions): Promise<ComponentServices>
 }

@@ -4,6 +4,7 @@ import { stopTree } from '../actors/runtime/index.js'
 import type { AccessRules } from '../auth/access-rules.js'
 import type { Authenticator } from '../auth/authenticate.js'
 import type { RunningModules } from '../modules/index.js'
+import type { OperationServices } from '../operations/services.js'
 import type { Routing } from '../routing/services.js'
 import { TcpTransport } from '../transports/tcp.js'
 import type { Address, Base } from './base.js'
@@ -24,6 +25,7 @@ export async function startListeners(
   authenticator: Authenticator,
   federation: Federation | undefined,
   health: () => 'ok' | 'starting' | 'draining' | 'storage',
+  operations: OperationServices,
 ): Promise<Address[]> {
   const { config, runtime, later } = base
   const branch = startBranch(runtime, 'listeners')
@@ -45,6 +47,7 @@ export async function startListeners(
   }
   const needs: HttpNeeds = {
     health,
+    operations,
     warnOfLogins: (address, entrance) => warnOfLogins(base, address, entrance, authenticator),
     clients: entrance => clientServices(base, entrance, routing, running, authenticator),
     components: async (name, options) =>

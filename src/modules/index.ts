@@ -14,7 +14,14 @@ import { Discovery } from './discovery.js'
 import { externalServices } from './extdisco.js'
 import { last } from './last.js'
 import { mam } from './mam.js'
-import type { Module, ModuleServer, ModuleServices, StreamFeature, UnauthenticatedIqHandler } from './module.js'
+import type {
+  Module,
+  ModuleServer,
+  ModuleServices,
+  OfferKey,
+  StreamFeature,
+  UnauthenticatedIqHandler,
+} from './module.js'
 import { muc } from './muc.js'
 import { mucLight } from './muc-light.js'
 import { offline } from './offline.js'
@@ -65,6 +72,8 @@ export interface RunningModules {
   streamFeatures(host: string, stream: { isAuthenticated: boolean }): string
   /** The reply to an IQ of a stream that has not logged in; undefined when no module has one. Never rejects. spec/listeners.md §3.1.3 */
   answerUnauthenticated(iq: Stanza, host: string, address: string): Promise<Stanza | undefined>
+  /** What a module of the host offers under the key; undefined where none does. */
+  offered<Offered>(host: string, key: OfferKey<Offered>): Offered | undefined
   stop(): void
 }
 
@@ -74,6 +83,7 @@ interface Host {
   readonly discovery: ModuleServer['discovery']
   readonly streamFeatures: StreamFeature[]
   readonly unauthenticated: Map<string, UnauthenticatedIqHandler>
+  readonly offered: Map<OfferKey<unknown>, unknown>
 }
 
 /** Starts the modules of every virtual host. A module that throws stops those that run already. */
@@ -105,6 +115,9 @@ export function startModules(
       return offered.filter(xml => xml !== undefined).join('')
     },
     answerUnauthenticated: (iq, host, address) => answerUnauthenticated(services, running.get(host), iq, address),
+    // The key has the type of what `offer` was given with it.
+    offered: <Offered>(host: string, key: OfferKey<Offered>) =>
+      running.get(host)?.offered.get(key) as Offered | undefined,
     stop,
   }
 }
@@ -113,7 +126,7 @@ function newHost(name: string): Host {
   const jid = Jid.parse(name)
   if (jid?.text !== name) throw new Error(`the host ${name} is not in prepared form`)
   const discovery = { host: new Discovery(), account: new Discovery() }
-  return { name, jid, discovery, streamFeatures: [], unauthenticated: new Map() }
+  return { name, jid, discovery, streamFeatures: [], unauthenticated: new Map(), offered: new Map() }
 }
 
 /** Starts one module and returns its undo. */
@@ -136,6 +149,10 @@ function startModule(services: ModuleServices, host: Host, module: Module, optio
     offerStreamFeature(feature) {
       host.streamFeatures.push(feature)
       undos.push(() => host.streamFeatures.splice(host.streamFeatures.indexOf(feature), 1))
+    },
+    offer(key, offered) {
+      host.offered.set(key, offered)
+      undos.push(() => host.offered.delete(key))
     },
     onStop: undo => undos.push(undo),
   }

@@ -42,6 +42,13 @@ export interface ModuleServices {
 /** Something between `<stream:features>` that a module offers: XML, or undefined where it does not belong. */
 export type StreamFeature = (stream: { isAuthenticated: boolean }) => string | undefined
 
+/** Names what a module offers to `operations/`, with its type. */
+export class OfferKey<Offered> {
+  /** Only a type: nothing is there. */
+  declare readonly type: Offered
+  constructor(readonly name: string) {}
+}
+
 /** Answers an IQ of a stream that has not logged in; `address` is the client's IP address. */
 export type UnauthenticatedIqHandler = (iq: Stanza, address: string) => IqAnswer | Promise<IqAnswer>
 
@@ -56,6 +63,8 @@ export interface ModuleServer extends ModuleServices {
   onIq(target: IqTarget, type: 'get' | 'set', ns: string, name: string, handler: IqHandler): void
   onUnauthenticatedIq(ns: string, name: string, handler: UnauthenticatedIqHandler): void
   offerStreamFeature(feature: StreamFeature): void
+  /** Hands something to `operations/`; one of each key and host. */
+  offer<Offered>(key: OfferKey<Offered>, offered: Offered): void
   /** Keeps an undo for when the module stops. */
   onStop(undo: () => void): void
 }

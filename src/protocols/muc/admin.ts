@@ -7,7 +7,16 @@ import { Affiliations } from './affiliations.js'
 import { applyChanges, type Change } from './changes.js'
 import type { Outcome } from './effects.js'
 import { type Occupant, shownSession } from './occupants.js'
-import { checkAffiliation, checkAffiliationList, checkRole, isAffiliation, isAtLeast, isRole } from './privileges.js'
+import {
+  checkAffiliation,
+  checkAffiliationList,
+  checkRole,
+  isAffiliation,
+  isAtLeast,
+  isRole,
+  roleAfter,
+  type Standing,
+} from './privileges.js'
 import type { RoomState } from './state.js'
 
 /*
@@ -118,9 +127,7 @@ function checkChanges(state: RoomState, actor: Jid, changes: readonly Change[]):
   const draft = new Affiliations(state.affiliations.all())
   for (const change of changes) {
     if (change.kind === 'role') {
-      const { occupant } = change
-      const target = { affiliation: state.affiliationOf(occupant.user), role: occupant.role }
-      checkRole(standing, target, change.role)
+      checkRole(standing, drafted(state, draft, change.occupant), change.role)
     } else {
       const current = draft.at(change.jid)?.affiliation ?? 'none'
       checkAffiliation(standing.affiliation, current, change.affiliation)
@@ -131,6 +138,13 @@ function checkChanges(state: RoomState, actor: Jid, changes: readonly Change[]):
     }
   }
   checkOwned(state, draft)
+}
+
+/** What an occupant will be by what stands above in the same list. */
+function drafted(state: RoomState, draft: Affiliations, { user, role }: Occupant): Standing {
+  const was = state.affiliationOf(user)
+  const affiliation = draft.at(user.text)?.affiliation ?? 'none'
+  return { affiliation, role: affiliation === was ? role : roleAfter(role, was, affiliation, state.config) }
 }
 
 /** Every room has an owner. XEP-0045 §10.4 */
