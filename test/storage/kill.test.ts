@@ -58,8 +58,8 @@ it('gives the store up when the disk takes no more, and opens it again with what
       console.log(JSON.stringify({ name: error.name, failures: failures.length, isOpen, isAllThere: stored >= promised && promised > 0 }))
       await store.close()
     })`
-  // No file may grow beyond some 400 KB; the signal that the kernel sends with that is ignored, so writing fails.
-  const limited = ['-c', 'trap "" XFSZ; ulimit -f 800; exec "$@"', 'sh', process.execPath, '-e', script]
+  // No file may grow beyond some 2 MB; the signal that the kernel sends with that is ignored, so writing fails.
+  const limited = ['-c', 'trap "" XFSZ; ulimit -f 4000; exec "$@"', 'sh', process.execPath, '-e', script]
   const file = join(temporaryFolder(), 'meerkat.db')
   const said = execFileSync('sh', [...limited, file], { encoding: 'utf8', timeout: 15_000 })
   expect(JSON.parse(said)).toEqual({ name: 'StoreUnavailable', failures: 1, isOpen: false, isAllThere: true })

@@ -31,6 +31,11 @@ export interface DatabaseOptions {
 /** How long a statement waits for another process (a backup, a curious `sqlite3`) to give its lock back, in milliseconds. */
 const BUSY_TIMEOUT = 2_000
 const PAGE_CACHE_KIB = 8 * 1024
+/**
+ * Bytes of a page of a new file. Archives are appended to in many places at once, so that nearly every row changes pages that no other
+ * row of the batch changes: fewer and larger ones cost half the time that SQLite's own 4 096 do, and small batches no more.
+ */
+const PAGE_SIZE = 16_384
 const LOG_SIZE_LIMIT = 64 * 1024 * 1024
 
 /** Opens the database and brings its schema up to date. Throws when the file is not ours, is newer than this server, or cannot be read. */
@@ -41,6 +46,7 @@ export function openDatabase(options: DatabaseOptions, migrations: readonly Migr
   try {
     database.exec(`
       PRAGMA busy_timeout = ${BUSY_TIMEOUT};
+      PRAGMA page_size = ${PAGE_SIZE};
       PRAGMA journal_mode = WAL;
       PRAGMA synchronous = ${options.synchronous === 'full' ? 'FULL' : 'NORMAL'};
       PRAGMA foreign_keys = ON;
