@@ -91,6 +91,13 @@ export class Meerkat<Listener extends string = string> {
     return { now: mebibytes('VmRSS'), peak: mebibytes('VmHWM') }
   }
 
+  /** CPU time that the process has had, in milliseconds. */
+  get cpuTime(): number {
+    // The name of the command, which may have spaces, ends with a bracket; ticks of a hundredth of a second follow.
+    const fields = readFileSync(`/proc/${this.child.pid}/stat`, 'utf8').split(') ').at(-1)!.split(' ')
+    return (Number(fields[11]) + Number(fields[12])) * 10
+  }
+
   /** Waits for a line of the log. */
   async logged(pattern: RegExp): Promise<string> {
     await this.output.until(text => pattern.test(text), `${pattern} in the log`)

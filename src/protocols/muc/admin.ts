@@ -54,13 +54,9 @@ function list(state: RoomState, asker: Jid, items: readonly Element[]): Element 
   if (isAffiliation(affiliation) && affiliation !== 'none') {
     checkAffiliationList(state.standing(asker), affiliation, state.config)
     for (const entry of state.affiliations.with(affiliation)) {
-      const inside = state.occupants.ofUser(entry.jid)[0]
-      const item = query.c('item', {
-        affiliation,
-        jid: entry.jid,
-        nick: inside?.nick ?? entry.nick,
-        role: inside?.role,
-      })
+      // Without the role of who is inside, which may stand here (§9.5): Converse.js 14 takes the nick for it.
+      const nick = state.occupants.ofUser(entry.jid)[0]?.nick ?? entry.nick
+      const item = query.c('item', { affiliation, jid: entry.jid, nick })
       if (entry.reason !== undefined) item.c('reason').t(entry.reason)
     }
     return query

@@ -232,7 +232,7 @@ describe('members (XEP-0045 §9.3 to §9.5)', () => {
       .shows(
         wiccarocks,
         admin(
-          `<item affiliation="member" jid="${bare(hag)}" nick="thirdwitch" role="participant"/><item affiliation="member" jid="${bare(hecate)}"/>`,
+          `<item affiliation="member" jid="${bare(hag)}" nick="thirdwitch"/><item affiliation="member" jid="${bare(hecate)}"/>`,
         ),
       )
     const ask = () => refusal(test, () => test.lists(hag, '<item affiliation="member"/>'))
