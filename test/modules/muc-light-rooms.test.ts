@@ -133,7 +133,7 @@ describe('the rooms of a service that two nodes serve', () => {
       ['size', 3],
     ])
     expect((await here.roomsOf('alice@x', { limit: 9 }))?.rooms).toEqual([
-      { jid: `tea@${service}`, name: 'Tea', version: 'v0' },
+      { jid: `tea@${service}`, name: 'Tea', version: 'v0', configuration: new Map([['roomname', 'Tea']]) },
     ])
   })
 })
