@@ -120,6 +120,7 @@ export const catalogue = {
     'error',
     'HTTP request failed',
   ),
+  'http.ignored': event<{ method: string; path: string; text: string }>('info', 'part of an HTTP request ignored'),
 } as const
 
 export type EventName = keyof typeof catalogue
@@ -145,17 +146,25 @@ export interface Events {
   isEnabled(level: Level): boolean
   /** How many records a sink threw away by failing. */
   lost(): number
+  readonly level: LogLevel
+  /** From now on another level is told. */
+  setLevel(level: LogLevel): void
 }
 
 /** Tells the sinks about every event of `level` and graver. A sink that throws loses its record, nothing else. */
 export function createEvents(options: { level: LogLevel; sinks: readonly Sink[]; wall?: () => number }): Events {
   const { sinks, wall = systemClock.wall } = options
-  const told = sinks.length === 0 ? [] : levels.slice(0, toldLevels(options.level))
-  const enabledLevels = new Set<Level>(told)
-  const names = Object.keys(catalogue) as EventName[] // Object.keys gives string
-  const enabled = new Set(names.filter(name => enabledLevels.has(catalogue[name].level)))
+  let level = options.level
+  let { enabledLevels, enabled } = enabledBy(level, sinks)
   let lost = 0
   return {
+    get level() {
+      return level
+    },
+    setLevel(to) {
+      level = to
+      ;({ enabledLevels, enabled } = enabledBy(level, sinks))
+    },
     isEnabled: level => enabledLevels.has(level),
     lost: () => lost,
     emit(name, fields) {
@@ -171,6 +180,12 @@ export function createEvents(options: { level: LogLevel; sinks: readonly Sink[];
       }
     },
   }
+}
+
+function enabledBy(level: LogLevel, sinks: readonly Sink[]) {
+  const enabledLevels = new Set<Level>(sinks.length === 0 ? [] : levels.slice(0, toldLevels(level)))
+  const names = Object.keys(catalogue) as EventName[] // Object.keys gives string
+  return { enabledLevels, enabled: new Set(names.filter(name => enabledLevels.has(catalogue[name].level))) }
 }
 
 /** How many of `levels` are told. */

@@ -11,6 +11,8 @@ export type StartupProblem =
   | 'data-dir'
   | 'store'
   | 'configuration'
+  /** A module that is not ours threw. */
+  | 'module'
 
 /** The server cannot start for a reason that the user can mend. The message is one line and says what to do; exit code 1. */
 export class StartupError extends Error {

@@ -31,7 +31,7 @@ describe('the example files in config/', () => {
     })
   })
 
-  it('meerkat.toml is what DESIGN §8 says: localhost, STARTTLS on 5222, TLS on 5223, servers and components of this machine, WebSockets, BOSH, debug and health', () => {
+  it('meerkat.toml is what DESIGN §8 says: localhost, STARTTLS on 5222, TLS on 5223, servers and components of this machine, WebSockets, BOSH, the REST APIs, metrics, debug and health', () => {
     const file = join(folder, 'meerkat.toml')
     const { config } = loadConfig({ file, text: readFileSync(file, 'utf8') }, { modules })
     expect(config).toMatchObject({
@@ -70,6 +70,27 @@ describe('the example files in config/', () => {
               mod_bosh: [{ host: '_', path: '/http-bind' }],
               mod_websockets: [{ host: '_', path: '/ws-xmpp' }],
             },
+          },
+          {
+            port: 8088,
+            ip_address: '127.0.0.1',
+            handlers: { mongoose_api_admin: [{ host: 'localhost', path: '/api' }] },
+          },
+          {
+            port: 8089,
+            ip_address: '127.0.0.1',
+            protocol: { compress: true },
+            tls: { certfile: join(folder, '../data/certs/localhost.pem') },
+            handlers: {
+              lasse_handler: [{ path: '/api/sse', module: 'mongoose_client_api_sse' }],
+              mongoose_client_api_rooms_messages: [{ host: '_', path: '/api/rooms/[:id]/messages' }],
+              cowboy_static: [{ path: '/api-docs/[...]' }],
+            },
+          },
+          {
+            port: 5288,
+            ip_address: '127.0.0.1',
+            handlers: { mongoose_api: [{ host: 'localhost', path: '/api', handlers: ['mongoose_api_metrics'] }] },
           },
         ],
       },
