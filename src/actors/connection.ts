@@ -6,6 +6,7 @@
 
 import { Element } from 'ltx'
 import type { Login, LoginFacts } from '../auth/login.js'
+import type { HostCounters } from '../observability/metrics/host-counters.js'
 import { StreamError } from '../protocols/errors.js'
 import { Jid } from '../protocols/jid.js'
 import { NS } from '../protocols/namespaces.js'
@@ -82,6 +83,8 @@ export interface C2sServices extends StreamServices {
   heldStanzas(host: string): number | undefined
   /** Where messages are kept whose client is away; undefined where nothing is. */
   waitingMessages(host: string): WaitingMessages | undefined
+  /** Where a host counts. */
+  hostCounters(host: string): HostCounters
   /** The session of a full JID. */
   sessionAt(jid: Jid): Session | undefined
   /** What modules offer at this point, as XML. */
@@ -206,6 +209,7 @@ export class Connection extends StreamConnection implements Session {
   private nonza(frame: Frame): void {
     switch (frame.ns) {
       case NS.clientState:
+        this.countClientState(frame.name)
         this.clientState(frame.name)
         return
       case NS.compress:
@@ -453,6 +457,13 @@ export class Connection extends StreamConnection implements Session {
     for (const stanza of stanzas) this.write(stanza)
   }
 
+  private countClientState(state: string): void {
+    if (this.services.heldStanzas(this.jid.domain) === undefined) return
+    const counters = this.services.hostCounters(this.jid.domain)
+    if (state === 'inactive') counters.modCSIInactive++
+    if (state === 'active') counters.modCSIActive++
+  }
+
   /** What can wait is held; all that was held goes before what cannot. */
   private passes(stanza: Stanza, held: HeldStanzas): boolean {
     if (held.hold(stanza)) return false
@@ -536,6 +547,7 @@ export class Connection extends StreamConnection implements Session {
       case 'authenticated':
         this.trust()
         this.services.counters.loginsSucceeded++
+        if (this.mechanism === 'ANONYMOUS') this.services.hostCounters(effect.jid.domain).sessionAuthAnonymous++
         this.services.emit('auth.succeeded', {
           jid: effect.jid.text,
           address: this.transport.peer.address,
@@ -544,6 +556,7 @@ export class Connection extends StreamConnection implements Session {
         return
       case 'loginFailed':
         this.services.counters.loginsFailed++
+        this.services.hostCounters(effect.host).sessionAuthFails++
         this.services.emit('auth.failed', {
           address: this.transport.peer.address,
           mechanism: this.mechanism,
@@ -686,6 +699,31 @@ export class Connection extends StreamConnection implements Session {
     const { domain } = this.jid
     const left = (this.managed?.unacknowledged ?? []).filter(({ item }) => !stored.has(item))
     return left.map(({ item, at }) => withDelay(item, domain, at))
+  }
+
+  override get servedJid(): string | undefined {
+    return this.isBound ? this.jid.text : undefined
+  }
+
+  override examined(): Record<string, Record<string, string | number | boolean>> {
+    const { managed, isDetached, priority, isInterested, directed } = this
+    const session = this.isBound && {
+      session: {
+        jid: this.jid.text,
+        isAvailable: this.presence !== undefined,
+        ...{ priority, isInterested, directedPresences: directed?.size ?? 0 },
+        ...(this.held !== undefined && { held: this.held.size }),
+      },
+    }
+    const management = managed !== undefined && {
+      // The id of the stream lets anybody take the session over, so that it is not shown.
+      management: {
+        ...{ isDetached, isResumable: managed.id !== undefined, resumeSeconds: managed.resumeSeconds },
+        ...{ handled: managed.handled, sent: managed.sent },
+        ...{ unacknowledged: managed.outstanding, unacknowledgedBytes: managed.bytes },
+      },
+    }
+    return { ...super.examined(), ...session, ...management }
   }
 
   override inspected(): Record<string, string | number | boolean> {

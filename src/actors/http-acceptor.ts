@@ -1,15 +1,14 @@
 import { Socket } from 'node:net'
 import type { Admission } from './acceptor.js'
-import { Actor, type ActorInit, type StopReason, spawnActor } from './runtime/index.js'
-import type { StreamConnection } from './stream-connection.js'
+import { Actor, type ActorInit, type AnyActor, type StopReason, spawnActor } from './runtime/index.js'
 import { connection as connectionPolicy } from './supervision.js'
 
-/** An XMPP stream that begins on what was an HTTP connection, or over requests on any. */
+/** A stream that begins on what was an HTTP connection, or over requests on any: of XMPP, or of events. */
 export interface NewStream {
   readonly type: 'stream'
   /** Stanzas that may wait for it; undefined = no limit. `max_fsm_queue` */
   readonly mailboxLimit: number | undefined
-  make(init: ActorInit): StreamConnection
+  make(init: ActorInit): AnyActor
   /** Nobody takes it. */
   refuse(): void
 }

@@ -20,6 +20,7 @@ import {
 import type { Backlog, Reader } from './backlog.js'
 import { disown, Handover, Nowhere } from './handover.js'
 import { Actor, type ActorInit, type StopReason } from './runtime/index.js'
+import { transportFacts } from './transport-facts.js'
 
 /** Bytes of one element before login; no option lifts it. spec/listeners.md §1.9 */
 const ELEMENT_BEFORE_LOGIN = 10_000
@@ -384,6 +385,7 @@ export abstract class StreamConnection extends Actor<StreamMessage> implements T
     if (item === undefined) return 'nothing'
     switch (item.kind) {
       case 'frame':
+        this.stream.transport.sizes?.received.xml_stanza_size.add(item.length)
         return this.gotFrame(item)
       case 'header':
         return this.gotHeader(item)
@@ -590,6 +592,18 @@ export abstract class StreamConnection extends Actor<StreamMessage> implements T
   protected openingBeforeError(): string {
     const { newStreamId, defaultHost: from, language: lang } = this.stream
     return this.transport.framing.open({ id: newStreamId(), from, hasVersion: true, lang })
+  }
+
+  override examined(): Record<string, Record<string, string | number | boolean>> {
+    const { chunks, isReading, isShaped, isHeld, waitingBytes, hasOpened, stanzasIn, stanzasOut, lang = '' } = this
+    return {
+      stream: {
+        listener: this.stream.listener,
+        ...{ hasOpened, language: lang, stanzasIn, stanzasOut },
+        ...{ unhandledChunks: chunks, isReading, isShaped, isHeld, waitingBytes },
+      },
+      ...transportFacts(this.transport),
+    }
   }
 
   override inspected(): Record<string, string | number | boolean> {

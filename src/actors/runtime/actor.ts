@@ -1,6 +1,6 @@
 import { Children, childless } from './children.js'
 import type { Deadline, DeadlineTarget } from './deadlines.js'
-import type { ActorCounters, ActorInit, ActorState, Child, StopReason, Unhandled } from './init.js'
+import type { ActorCounters, ActorInit, ActorState, ActorSupervision, Child, StopReason, Unhandled } from './init.js'
 import { Overflow, Succession } from './jobs.js'
 import { Lane } from './lane.js'
 import { type NactActor, type NactParent, type NactReference, StockActor } from './nact.js'
@@ -171,6 +171,16 @@ export abstract class AnyActor extends StockActor implements Runnable, DeadlineT
     return {}
   }
 
+  /** Whom it serves, as lists show it: cheap, because they ask all actors. The same as `jid` of `inspected`. */
+  get servedJid(): string | undefined {
+    return undefined
+  }
+
+  /** What `examine` shows of it, in sections; without secrets. It may be packed at that time. */
+  examined(): Record<string, Record<string, string | number | boolean>> {
+    return {}
+  }
+
   /** What `inspect` and faults call this sort of actor. */
   get kind(): string {
     return this.constructor.name
@@ -216,6 +226,17 @@ export abstract class AnyActor extends StockActor implements Runnable, DeadlineT
    */
   override stop(reason: StopReason = 'stopped'): void {
     this.beginStop(reason, this.runtime.clock.now() + STOP_WITHIN_MS)
+  }
+
+  /**
+   * Stops it, and starts a successor with the messages that wait, as after a fault, but that nothing is counted. False, and nothing
+   * happens, where its policy never restarts, and when it is stopping.
+   */
+  startAgain(): boolean {
+    if (this.#init === undefined || (this.#flags & STOPPING) !== 0) return false
+    this.#flags |= RESTARTING
+    this.#beginStop('restarted', this.runtime.clock.now() + STOP_WITHIN_MS)
+    return true
   }
 
   /** Sets its deadline of this kind to `atMs` of the clock's `now()`; replaces the one before. Nothing once it stops. */
@@ -336,13 +357,20 @@ export abstract class AnyActor extends StockActor implements Runnable, DeadlineT
       if (init.built !== undefined) init.built.#abandon(init.predecessor)
       throw error
     }
+    const { runtime } = actor
+    runtime.spawned++
+    if (runtime.observer !== undefined) actor.#tellStart(init.predecessor !== undefined)
     // Kept for a restart: it must not keep every incarnation before.
     init.predecessor = undefined
-    actor.runtime.spawned++
     actor.#begin()
     // Messages may have come with a predecessor's mailbox.
     actor.#schedule()
     return actor
+  }
+
+  #tellStart(isSuccessor: boolean): void {
+    if (isSuccessor) this.runtime.happened('restarted', this, { restarts: this.#history?.restarts ?? 0 })
+    else this.runtime.happened('spawned', this)
   }
 
   /** @internal Fails as if its handler had thrown. */
@@ -358,17 +386,20 @@ export abstract class AnyActor extends StockActor implements Runnable, DeadlineT
     const waiting = this.#mailbox()
     if (waiting > this.#peak) this.#peak = waiting
     if ((this.#flags & HIBERNATED) !== 0) this.#wake()
+    const watch = this.runtime.watches?.of(this)
     let handled = 0
     while (handled < budget && (this.#flags & UNAVAILABLE) === 0) {
       if (this.#control !== undefined) {
         const item = this.#control.shift()
         if (this.#control.size === 0) this.#control = undefined
+        if (watch !== undefined) watch.note(this.runtime.clock.wall(), item)
         this.#handle(item)
       } else if (this.#stanzas !== undefined && (this.#flags & PAUSED) === 0) {
         const message = this.#stanzas.shift()
         // tellStanza puts a weight behind each message.
         this.#waitingStanzas -= this.#stanzas.shift() as number
         if (this.#stanzas.size === 0) this.#stanzas = undefined
+        if (watch !== undefined) watch.note(this.runtime.clock.wall(), message)
         this.#handle(message)
       } else break
       handled++
@@ -473,6 +504,38 @@ export abstract class AnyActor extends StockActor implements Runnable, DeadlineT
       hibernations: this.#hibernations,
       history: this.#history,
       startedAt: this.#startedAt,
+    }
+  }
+
+  /** @internal */
+  get currentState(): ActorState {
+    return this.#state()
+  }
+
+  /** @internal Messages on both lanes. */
+  get waitingMessages(): number {
+    return this.#mailbox()
+  }
+
+  /** @internal Messages handled so far. */
+  get handledMessages(): number {
+    return this.#messages
+  }
+
+  /** @internal */
+  get faults(): number {
+    return this.#history?.faults ?? 0
+  }
+
+  /** @internal What `examine` reads of one actor; of what waits the first `most` of each lane. */
+  readSupervision(most: number): ActorSupervision {
+    return {
+      mayRestart: this.#init !== undefined,
+      mailboxLimit: this.#mailboxLimit < 0 ? undefined : this.#mailboxLimit,
+      hibernateAfter: this.#hibernateAfter < 0 ? undefined : this.#hibernateAfter,
+      control: this.#control?.first(most) ?? [],
+      // Each is followed by its weight.
+      stanzas: (this.#stanzas?.first(2 * most) ?? []).filter((_item, index) => index % 2 === 0),
     }
   }
 
@@ -581,6 +644,9 @@ export abstract class AnyActor extends StockActor implements Runnable, DeadlineT
   #overflow(): void {
     this.#flags |= OVERFLOWED
     this.runtime.overflows++
+    if (this.runtime.observer !== undefined) {
+      this.runtime.happened('overflowed', this, { waiting: this.#waitingStanzas, limit: this.#mailboxLimit })
+    }
     // From the queue: the sender's handler must not run somebody else's end.
     this.runtime.queue.push(new Overflow(this))
   }
@@ -595,6 +661,7 @@ export abstract class AnyActor extends StockActor implements Runnable, DeadlineT
   #hibernate(): void {
     this.#flags |= HIBERNATED
     this.#hibernations++
+    if (this.runtime.observer !== undefined) this.runtime.happened('hibernated', this)
     this.runtime.hibernation.hibernated(this)
   }
 
@@ -776,6 +843,8 @@ export abstract class AnyActor extends StockActor implements Runnable, DeadlineT
     this.#flags |= STOPPED
     this.reference.actor = undefined
     this.runtime.stopped++
+    if (this.runtime.observer !== undefined) this.runtime.happened('stopped', this, { reason: stopping.reason })
+    this.runtime.watches?.forget(this)
     this.runtime.asks.stopped(this)
     if ((this.#flags & RESTARTING) !== 0) {
       this.#succeedLater(stopping)

@@ -57,3 +57,15 @@ export interface ActorCounters {
   /** Milliseconds after the runtime's start. */
   readonly startedAt: number
 }
+
+/** @internal What `examine` reads of one actor. */
+export interface ActorSupervision {
+  /** Its policy may restart it. */
+  readonly mayRestart: boolean
+  readonly mailboxLimit: number | undefined
+  /** Milliseconds. */
+  readonly hibernateAfter: number | undefined
+  /** What waits, the oldest first. */
+  readonly control: readonly unknown[]
+  readonly stanzas: readonly unknown[]
+}

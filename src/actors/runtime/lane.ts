@@ -16,6 +16,11 @@ export class Lane {
     this.#items.push(item)
   }
 
+  /** At most so many of what waits, the oldest first; they stay. */
+  first(most: number): unknown[] {
+    return this.#items.slice(this.#head, this.#head + most)
+  }
+
   /** Undefined when empty; check `size` where undefined may be an item. */
   shift(): unknown {
     const item = this.#items[this.#head]

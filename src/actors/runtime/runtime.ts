@@ -5,9 +5,11 @@ import { Deadlines } from './deadlines.js'
 import { Hibernation } from './hibernation.js'
 import type { ActorInit, StopReason } from './init.js'
 import { type NactActor, type NactReference, type NactSystem, startSystem, systemOf } from './nact.js'
+import { type ActorEventType, type ActorObserver, Observed, tellAll } from './observer.js'
 import { checkName } from './path.js'
 import { type Flushable, RunQueue } from './run-queue.js'
-import type { FaultAction, FaultEvent, FaultMoment } from './supervise.js'
+import { causeOf, type FaultAction, type FaultEvent, type FaultMoment } from './supervise.js'
+import { type Watch, Watches } from './watch.js'
 
 export interface RuntimeOptions {
   readonly clock?: Clock
@@ -18,6 +20,9 @@ export interface RuntimeOptions {
   /** A host program's nact system, as its `start()` returned it: root becomes a direct child of it. */
   readonly system?: NactReference
 }
+
+/** Ms between two looks for actors that nobody watches any more. */
+const WATCH_CHECK_MS = 10_000
 
 /** What a runtime has done so far. */
 export interface RuntimeCounters {
@@ -83,6 +88,11 @@ export class Runtime {
   stopped = 0
   /** @internal */
   overflows = 0
+  /** @internal Told of what happens to actors; undefined while nobody wants to know. */
+  observer: ActorObserver | undefined = undefined
+  /** @internal Undefined while nobody is watched. */
+  watches: Watches<AnyActor> | undefined = undefined
+  readonly #observers = new Set<ActorObserver>()
   #faults = 0
   #names = 0
   readonly #onFault: (event: FaultEvent) => void
@@ -146,6 +156,39 @@ export class Runtime {
     return actor
   }
 
+  /** Tells `observer` what happens to actors from now on, until the returned function is called. */
+  observe(observer: ActorObserver): () => void {
+    const own: ActorObserver = event => observer(event)
+    this.#observers.add(own)
+    this.observer = tellAll(this.#observers)
+    return () => {
+      this.#observers.delete(own)
+      if (this.#observers.size === 0) this.observer = undefined
+    }
+  }
+
+  /** @internal Only where there is an `observer`. */
+  happened(type: ActorEventType, actor: NactActor | undefined, details: Record<string, string | number> = {}): void {
+    this.observer?.(new Observed(type, actor, details))
+  }
+
+  /** Notes the types of the messages that the actor handles, for a minute from now; what was noted is in the answer. */
+  watch(actor: AnyActor): Watch {
+    if (this.watches === undefined) {
+      this.watches = new Watches()
+      this.#endWatches()
+    }
+    return this.watches.watch(actor, this.clock.wall())
+  }
+
+  #endWatches(): void {
+    this.clock.after(WATCH_CHECK_MS, () => {
+      this.watches?.expire(this.clock.wall())
+      if (this.watches?.size === 0) this.watches = undefined
+      else this.#endWatches()
+    })
+  }
+
   /** For tests: makes the actor at that path fail as if its handler had thrown; false when nobody is there. */
   fault(path: string, error: unknown): boolean {
     const actor = this.find(path)
@@ -167,6 +210,7 @@ export class Runtime {
     this.#faults++
     try {
       const kind = actor === undefined ? 'runtime' : actor instanceof AnyActor ? actor.kind : 'nact'
+      if (this.observer !== undefined) this.happened('faulted', actor, { during, cause: causeOf(error), action })
       this.#onFault({ path: actor?.path.toString(), kind, during, error, action })
     } catch (thrown) {
       // Nobody is left to tell but the process; without the fault itself, which may hold anything.
