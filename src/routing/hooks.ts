@@ -1,8 +1,9 @@
 import type { Element } from 'ltx'
+import { createHostCounters } from '../observability/metrics/host-counters.js'
 import type { Jid } from '../protocols/jid.js'
 import type { Stanza, StanzaKind } from '../protocols/stanza/stanza.js'
 import type { RosterView } from '../sessions/rosters.js'
-import type { Session } from '../sessions/session.js'
+import type { Sender, Session } from '../sessions/session.js'
 
 /** What a transform returns to end a stanza's way. */
 export const drop: unique symbol = Symbol('drop')
@@ -34,6 +35,8 @@ function wants({ kinds, namespaces }: Filter, stanza: Stanza): boolean {
 
 /** A place on a stanza's way where modules join, in the order of the modules; each sees what the one before it made of the stanza. */
 class StanzaHook<Context> {
+  /** How often a stanza came by. */
+  runs = 0
   #entries: readonly Entry<Context>[] = []
 
   /** Nobody joined: the stanza need not pass here at all. */
@@ -86,6 +89,7 @@ export class WaitingHook<Context> extends StanzaHook<Context> {
   }
 
   run(stanza: Stanza, context: Context): Transformed | Promise<Transformed> {
+    this.runs++
     return this.pass(stanza, context) as Transformed | Promise<Transformed> // no handler may refuse here
   }
 }
@@ -104,6 +108,7 @@ export class PromptHook<Context> extends StanzaHook<Context> {
   }
 
   run(stanza: Stanza, context: Context): Offered {
+    this.runs++
     const result = this.pass(stanza, context)
     if (result instanceof Promise) throw new Error('a handler of a prompt hook waited')
     return result
@@ -112,6 +117,8 @@ export class PromptHook<Context> extends StanzaHook<Context> {
 
 /** Something happened; handlers run in the order of the modules, one after the other. */
 export class EventHook<Event> {
+  /** How often it happened. */
+  runs = 0
   #handlers: readonly ((event: Event) => void | Promise<void>)[] = []
 
   observe(handler: (event: Event) => void | Promise<void>): () => void {
@@ -128,6 +135,7 @@ export class EventHook<Event> {
 
   /** A promise only when a handler returned one. */
   emit(event: Event): void | Promise<void> {
+    this.runs++
     let waiting: Promise<void> | undefined
     for (const handler of this.#handlers) {
       if (waiting) waiting = waiting.then(() => handler(event))
@@ -159,13 +167,18 @@ export interface RosterReading {
 
 /** The places where the modules of one virtual host join. */
 export class Hooks {
-  /** A client of this host sent a stanza: `from` is stamped, `to` is as the client wrote it, nothing has been done with it yet. */
-  readonly sent = new WaitingHook<Session>()
+  /** What is counted on the way of stanzas, and by modules. */
+  readonly counters = createHostCounters()
   /**
-   * A message of a client of this host has passed `sent` and has an addressee. It goes on when all that is begun here is done;
-   * a failure goes back to the client instead. What handlers return does not change it.
+   * A client of this host sent a stanza: `from` is stamped, `to` is as the client wrote it, nothing has been done with it yet.
+   * What an account sends without a client, by a REST API, comes here too: its sender is no session.
    */
-  readonly leaving = new WaitingHook<Session>()
+  readonly sent = new WaitingHook<Sender>()
+  /**
+   * A message of a sender of this host has passed `sent` and has an addressee. It goes on when all that is begun here is done;
+   * a failure goes back to the sender instead. What handlers return does not change it.
+   */
+  readonly leaving = new WaitingHook<Sender>()
   /**
    * A message that is no error is for this account of this host, or one of its resources, and nobody has it yet; the account
    * need not exist. Once per message: what a session could not hand on any more does not pass again.

@@ -2,7 +2,7 @@ import { StanzaError } from '../protocols/errors.js'
 import type { Jid } from '../protocols/jid.js'
 import type { Stanza } from '../protocols/stanza/stanza.js'
 import { isSubscriptionType } from '../protocols/subscription.js'
-import type { Session } from '../sessions/session.js'
+import { type Session, takesMessages } from '../sessions/session.js'
 import { drop } from './hooks.js'
 import type { IqTarget } from './iq.js'
 import type { Routing } from './services.js'
@@ -75,8 +75,6 @@ function messageToNobody(routing: Routing, stanza: Stanza, to: Jid): void | Prom
       throw new StanzaError('service-unavailable')
   }
 }
-
-const takesMessages = (session: Session) => session.presence !== undefined && session.priority >= 0
 
 /** Hands a message to all resources of the highest priority that take it: the last of them, if any. RFC 6121 §8.5.2.1.1 */
 function toMostAvailable(routing: Routing, resources: readonly Session[], stanza: Stanza): Session | undefined {

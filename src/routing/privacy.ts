@@ -1,14 +1,16 @@
 import { Element } from 'ltx'
+import type { HostCounters } from '../observability/metrics/host-counters.js'
 import { StanzaError } from '../protocols/errors.js'
 import { Jid } from '../protocols/jid.js'
 import { NS } from '../protocols/namespaces.js'
 import { presenceOf } from '../protocols/presence.js'
 import { incomingKind, type Kind, outgoingKind, type PrivacyRules } from '../protocols/privacy.js'
-import { errorReply, mayBounce, Stanza } from '../protocols/stanza/stanza.js'
+import { Stanza } from '../protocols/stanza/stanza.js'
 import { noLists, PrivacyLists, type PrivacyView } from '../sessions/privacy-lists.js'
 import type { RosterView } from '../sessions/rosters.js'
-import type { Session } from '../sessions/session.js'
+import type { Sender, Session } from '../sessions/session.js'
 import type { PrivacyRepository } from '../storage/store.js'
+import { bounceStanza } from './bounce.js'
 import { drop, type Offered, refuse, type Showing, type Transformed } from './hooks.js'
 import type { Routing } from './services.js'
 import { reroute } from './session-lifecycle.js'
@@ -25,13 +27,15 @@ export class Privacy {
   readonly lists: PrivacyLists
   readonly #routing: Routing
   readonly #host: string
+  readonly #counters: HostCounters
   /** Names of the lists that sessions have chosen for themselves. */
-  readonly #active = new WeakMap<Session, string>()
+  readonly #active = new WeakMap<Sender, string>()
   readonly #held = new Map<Session, Stanza[]>()
 
   constructor(routing: Routing, host: string, repository: PrivacyRepository) {
     this.#routing = routing
     this.#host = host
+    this.#counters = routing.hooksOf(host).counters
     this.lists = new PrivacyLists(repository, account => routing.sessions.isConnected(account))
   }
 
@@ -89,34 +93,35 @@ export class Privacy {
     if (!this.#routing.sessions.isConnected(session.jid.bareText)) this.lists.disconnected(session.jid.bare)
   }
 
-  /** The list that counts for a session: its own, or else the account's. XEP-0016 §2.2 */
-  #rulesOf(session: Session, view: PrivacyView): PrivacyRules | undefined {
+  /** The list that counts for a session: its own, or else the account's. Without a session it is the account's. XEP-0016 §2.2 */
+  #rulesOf(sender: Sender, view: PrivacyView): PrivacyRules | undefined {
     if (view === noLists) return undefined
-    const active = this.#active.get(session)
+    const active = this.#active.get(sender)
     return (active === undefined ? undefined : view.lists.get(active)) ?? defaultOf(view)
   }
 
   /** A client's stanza on its way out. XEP-0016 §2.14, XEP-0191 §3.3 */
-  #sent(stanza: Stanza, session: Session): Transformed | Promise<Transformed> {
-    const view = this.lists.peek(session.jid.bareText)
+  #sent(stanza: Stanza, sender: Sender): Transformed | Promise<Transformed> {
+    const view = this.lists.peek(sender.jid.bareText)
     if (view === noLists) return stanza
-    if (view !== undefined) return this.#checkSent(stanza, session, view)
+    if (view !== undefined) return this.#checkSent(stanza, sender, view)
     const { kind, to } = stanza
-    if (kind !== 'presence' && (to === undefined || this.#isOwn(session.jid, to))) return stanza
+    if (kind !== 'presence' && (to === undefined || this.#isOwn(sender.jid, to))) return stanza
     // Presence waits too where it has no addressee: whom it is shown to is asked at once afterwards.
-    const loaded = this.lists.get(session.jid.bare)
-    if (!(loaded instanceof Promise)) return this.#checkSent(stanza, session, loaded)
-    return loaded.then(later => this.#checkSent(stanza, session, later))
+    const loaded = this.lists.get(sender.jid.bare)
+    if (!(loaded instanceof Promise)) return this.#checkSent(stanza, sender, loaded)
+    return loaded.then(later => this.#checkSent(stanza, sender, later))
   }
 
-  #checkSent(stanza: Stanza, session: Session, view: PrivacyView): Transformed | Promise<Transformed> {
-    const rules = this.#rulesOf(session, view)
+  #checkSent(stanza: Stanza, sender: Sender, view: PrivacyView): Transformed | Promise<Transformed> {
+    const rules = this.#rulesOf(sender, view)
     const { to } = stanza
-    if (rules === undefined || to === undefined || this.#isOwn(session.jid, to)) return stanza
-    const denied = this.#denies(rules, outgoingKind(stanza), session.jid, to)
+    if (rules === undefined || to === undefined || this.#isOwn(sender.jid, to)) return stanza
+    const denied = this.#denies(rules, outgoingKind(stanza), sender.jid, to)
     const decide = (isDenied: boolean) => {
-      if (isDenied) throw blockedError()
-      return stanza
+      if (!isDenied) return stanza
+      this.#counters.modPrivacyStanzaBlocked++
+      throw blockedError()
     }
     return denied instanceof Promise ? denied.then(decide) : decide(denied)
   }
@@ -142,7 +147,9 @@ export class Privacy {
     if (rules === undefined || from === undefined || this.#isOwn(session.jid, from)) return stanza
     const denied = this.#denies(rules, incomingKind(stanza), session.jid, from)
     if (denied instanceof Promise) return this.#hold(stanza, session, denied)
-    return denied ? refuse : stanza
+    if (!denied) return stanza
+    this.#counters.modPrivacyStanzaDenied++
+    return refuse
   }
 
   /** Keeps a stanza until something is read; those behind it wait too, so that their order stays. */
@@ -186,6 +193,7 @@ export class Privacy {
     const denied = this.#denies(rules, incomingKind(stanza), account, from)
     const decide = (isDenied: boolean) => {
       if (!isDenied) return stanza
+      this.#counters.modPrivacyStanzaDenied++
       if (stanza.kind === 'presence') return drop
       throw new StanzaError('service-unavailable')
     }
@@ -207,6 +215,7 @@ export class Privacy {
   }
 
   #denies(rules: PrivacyRules, kind: Kind, account: Jid, other: Jid): boolean | Promise<boolean> {
+    this.#counters.modPrivacyStanzaAll++
     if (!rules.needsRoster) return rules.denies(kind, other, undefined)
     const roster = this.#routing.rosters.get(account.bare)
     if (!(roster instanceof Promise)) return rules.denies(kind, other, relationIn(roster, other))
@@ -267,7 +276,8 @@ export class Privacy {
       const resources = routes.isHost(contact.domain) ? sessions.resources(contact.bareText) : []
       for (const other of resources) {
         // Past the modules, which keep everything of this contact away by now.
-        if (other.presence !== undefined) session.deliver(presenceOf(other.jid, session.jid, 'unavailable'))
+        if (other.presence !== undefined)
+          this.#routing.deliverAnyway(session, presenceOf(other.jid, session.jid, 'unavailable'))
       }
     }
   }
@@ -282,7 +292,7 @@ function relationIn(roster: RosterView, other: Jid) {
 }
 
 function bounce(routing: Routing, stanza: Stanza, error: StanzaError): void {
-  if (stanza.kind !== 'presence' && mayBounce(stanza)) void routing.route(errorReply(stanza, error))
+  if (stanza.kind !== 'presence') void bounceStanza(routing, stanza, error)
 }
 
 /** XEP-0191 §3.3, XEP-0016 §2.14 */

@@ -1,11 +1,13 @@
+import { countReceived } from '../observability/metrics/host-counters.js'
 import { StanzaError } from '../protocols/errors.js'
 import type { Jid } from '../protocols/jid.js'
-import { errorReply, mayBounce, type Stanza } from '../protocols/stanza/stanza.js'
+import type { Stanza } from '../protocols/stanza/stanza.js'
 import { Presence } from '../sessions/presence.js'
 import type { RosterView } from '../sessions/rosters.js'
 import type { Session } from '../sessions/session.js'
 import { Subscriptions } from '../sessions/subscriptions.js'
 import { StoreUnavailable } from '../storage/store.js'
+import { bounceStanza } from './bounce.js'
 import { drop, Hooks, refuse, type Transformed } from './hooks.js'
 import { IqHandlers } from './iq.js'
 import { delivered, toAccount, toHost } from './local.js'
@@ -30,6 +32,14 @@ export function createRouting(options: RoutingOptions): Routing {
       return bounce(routing, stanza, error)
     }
   }
+  const attempt = async (stanza: Stanza, begun?: Promise<unknown>) => {
+    try {
+      await arrive(routing, stanza, begun)
+    } catch (error) {
+      if (error instanceof StoreUnavailable) throw error
+      await bounce(routing, stanza, error)
+    }
+  }
   const routeAgain = (stanza: Stanza): void | Promise<void> => {
     try {
       return told(stanza, forward(routing, stanza))
@@ -47,9 +57,11 @@ export function createRouting(options: RoutingOptions): Routing {
     rosterVersioning,
     isHost: routes.isHost,
     route,
+    attempt,
     routeAgain,
     offer,
     deliver,
+    deliverAnyway: (session: Session, stanza: Stanza) => hand(routing.hooksOf(session.jid.domain), session, stanza),
     shows: (session: Session, stanza: Stanza, contact: Jid, roster: RosterView) => {
       const hook = hooks.get(session.jid.domain)!.shown
       return hook.isEmpty || hook.run(stanza, { session, contact, roster }) === stanza
@@ -142,19 +154,26 @@ function takerOf(routing: Routing, full: string, stanza: Stanza): Session | unde
 }
 
 function handOver(routing: Routing, session: Session, stanza: Stanza): Offer {
-  const hook = routing.hooksOf(session.jid.domain).received
-  if (hook.isEmpty) return session.deliver(stanza) ? 'taken' : 'gone'
+  const hooks = routing.hooksOf(session.jid.domain)
+  const hook = hooks.received
+  if (hook.isEmpty) return hand(hooks, session, stanza) ? 'taken' : 'gone'
   try {
     const result = hook.run(stanza, session)
     if (result === drop) return 'dropped'
     if (result === refuse) return 'refused'
-    return session.deliver(result) ? 'taken' : 'gone'
+    return hand(hooks, session, result) ? 'taken' : 'gone'
   } catch (error) {
     // A filter that failed may have been there to keep the stanza out; and the sender of one is not at fault for a bug.
     if (error instanceof StanzaError) bounceLater(routing, stanza, error)
     else routing.onBug(error)
     return 'dropped'
   }
+}
+
+function hand({ counters }: Hooks, session: Session, stanza: Stanza): boolean {
+  if (!session.deliver(stanza)) return false
+  countReceived(counters, stanza.kind, stanza.type === 'error')
+  return true
 }
 
 /** Tells the sender of a stanza that a module kept from its addressee. */
@@ -176,8 +195,7 @@ function inBackground(options: RoutingOptions, work: () => void | Promise<void>)
 }
 
 function bounce(routing: Routing, stanza: Stanza, error: unknown): void | Promise<void> {
-  const condition = routing.explain(error)
-  if (stanza.from !== undefined && mayBounce(stanza)) return routing.route(errorReply(stanza, condition))
+  return bounceStanza(routing, stanza, routing.explain(error))
 }
 
 function explain(routing: Routing, error: unknown): StanzaError {

@@ -1,6 +1,7 @@
 import { StanzaError } from '../protocols/errors.js'
-import { errorReply, mayBounce, type Stanza } from '../protocols/stanza/stanza.js'
+import type { Stanza } from '../protocols/stanza/stanza.js'
 import { isSubscriptionType } from '../protocols/subscription.js'
+import { bounceStanza } from './bounce.js'
 import { checkIq } from './iq.js'
 import type { Routing } from './services.js'
 
@@ -12,11 +13,6 @@ export function handleServerStanza(routing: Routing, stanza: Stanza): void | Pro
     return bounceStanza(routing, stanza, routing.explain(error))
   }
   return routing.route(stanza)
-}
-
-/** Tells the sender of a stanza that it did not get through, where the sender may be told. */
-export function bounceStanza(routing: Routing, stanza: Stanza, error: StanzaError): void | Promise<void> {
-  if (mayBounce(stanza) && stanza.from !== undefined) return routing.route(errorReply(stanza, error))
 }
 
 /** What a client of ours is held to. */

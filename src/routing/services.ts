@@ -49,6 +49,8 @@ export interface Routing extends RoutingOptions {
    * A promise only when something had to be awaited: the store, or a module. A message goes on when `begun` is done too.
    */
   route(stanza: Stanza, begun?: Promise<unknown>): void | Promise<void>
+  /** The same for a sender who waits to hear whether it was stored where it must be: rejects with `StoreUnavailable`. */
+  attempt(stanza: Stanza, begun?: Promise<unknown>): Promise<void>
   /** The same for what was routed before, to somebody who could not take it after all. */
   routeAgain(stanza: Stanza): void | Promise<void>
   /** Whether a module of any host wants to see messages that arrive. */
@@ -57,6 +59,8 @@ export interface Routing extends RoutingOptions {
   offer(session: Session, stanza: Stanza): Offer
   /** The same; false when the session did not take it. */
   deliver(session: Session, stanza: Stanza): boolean
+  /** Hands a stanza to a session of ours though a module may want to keep it away; false when the session is gone. */
+  deliverAnyway(session: Session, stanza: Stanza): boolean
   /** Routes a stanza of the server's own making without waiting for it. */
   send(stanza: Stanza): void
   /** Does what nobody waits for; a failure, at once or later, is reported and goes no further. */

@@ -2,7 +2,7 @@ import { isCarbonCopy } from '../protocols/carbons.js'
 import type { StreamCondition } from '../protocols/errors.js'
 import type { Jid } from '../protocols/jid.js'
 import type { Stanza } from '../protocols/stanza/stanza.js'
-import type { Session } from '../sessions/session.js'
+import { type Session, takesMessages } from '../sessions/session.js'
 import type { Routing } from './services.js'
 
 /** What a session hears that made room for another. spec/listeners.md §3.1.6 */
@@ -19,7 +19,9 @@ export function openSession(routing: Routing, session: Session): void {
     routing.sessions.remove(oldest)
     replace(routing, oldest)
   }
-  routing.inBackground(() => routing.hooksOf(account.domain).sessionOpened.emit(session))
+  const { counters, sessionOpened } = routing.hooksOf(account.domain)
+  counters.sessionSuccessfulLogins++
+  routing.inBackground(() => sessionOpened.emit(session))
 }
 
 /** Unregisters a session whose connection is gone and tells those who saw it. After it was replaced, or a second time, it does nothing. */
@@ -32,7 +34,7 @@ export function reroute(routing: Routing, session: Session, stanza: Stanza): voi
   if (!mayMatterLater(stanza) || isCarbonCopy(stanza, session.jid)) return
   // A message for the account went to every resource of that priority already.
   const others = stanza.to?.resource === '' ? routing.sessions.resources(session.jid.bareText) : []
-  if (others.some(other => other.presence !== undefined && other.priority >= Math.max(session.priority, 0))) return
+  if (others.some(other => takesMessages(other) && other.priority >= session.priority)) return
   return routing.routeAgain(stanza)
 }
 
@@ -48,17 +50,28 @@ export function endSessions(routing: Routing, account: Jid, condition: StreamCon
   }
 }
 
+/** What the sessions of an account hear that is removed. XEP-0077 §3.2 has `not-authorized` where its user did that; A-7 otherwise. */
+const removedText = 'User removed'
+
+export interface Removal {
+  /** Runs when the account is gone, while its sessions are still there. */
+  readonly committed?: () => void
+  /** What its sessions end with; `conflict` when it is left out. */
+  readonly condition?: StreamCondition
+}
+
 /** Removes an account with everything that is remembered of it, once `remove` has removed it from where accounts are kept. */
 export async function removeAccount(
   routing: Routing,
   account: Jid,
   remove: () => Promise<boolean>,
-  committed: () => void = () => {},
+  { committed, condition = 'conflict' }: Removal = {},
 ): Promise<boolean> {
   const roster = await routing.rosters.get(account)
   if (!(await remove())) return false
-  committed()
-  endSessions(routing, account, 'not-authorized', 'The account was removed')
+  committed?.()
+  routing.hooksOf(account.domain).counters.modUnregisterCount++
+  endSessions(routing, account, condition, removedText)
   await routing.subscriptions.leaveAll(account, roster)
   routing.rosters.forget(account)
   await routing.hooksOf(account.domain).accountRemoved.emit(account)
@@ -72,6 +85,8 @@ function replace(routing: Routing, session: Session): void {
 }
 
 function depart(routing: Routing, session: Session, status: string | undefined): void {
+  const { counters, sessionClosed } = routing.hooksOf(session.jid.domain)
+  counters.sessionLogouts++
   routing.inBackground(() => routing.presence.ended(session, status))
-  routing.inBackground(() => routing.hooksOf(session.jid.domain).sessionClosed.emit({ session, status }))
+  routing.inBackground(() => sessionClosed.emit({ session, status }))
 }

@@ -62,6 +62,11 @@ export class SessionRegistry {
     return this.#byFull.size
   }
 
+  /** Accounts that have a session. */
+  get accountCount(): number {
+    return this.#byAccount.size
+  }
+
   countOn(host: string): number {
     return this.#perHost.get(host) ?? 0
   }

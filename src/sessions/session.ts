@@ -3,11 +3,20 @@ import type { Jid } from '../protocols/jid.js'
 import type { Stanza } from '../protocols/stanza/stanza.js'
 import type { StoredCopy } from './stream-management.js'
 
+/** Who sends a stanza. */
+export interface Sender {
+  /** A full JID, or the bare one of an account that sends without a session. */
+  readonly jid: Jid
+}
+
+/** Whether a client of the sender is connected, and can be asked or told something. */
+export const isSession = (sender: Sender): sender is Session => 'deliver' in sender
+
 /**
  * A connected resource as the registry and the router see it; the connection actor's class implements it.
  * `presence.ts` owns the mutable fields.
  */
-export interface Session {
+export interface Session extends Sender {
   /** The full JID. */
   readonly jid: Jid
   /** The cluster node it lives on. */
@@ -16,9 +25,11 @@ export interface Session {
   readonly peer?: { readonly address: string; readonly port: number } | undefined
   /** True while its client is away and may come back to it. XEP-0198 §5 */
   readonly isDetached?: boolean
+  /** True for one that takes messages without being available: nobody is told that it is there. spec/sse.md S-5 */
+  readonly onlyListens?: boolean
   /** While its client is away: until the message that it took last is stored. Who sent that waits for it. */
   readonly storing?: Promise<void> | undefined
-  /** -128 to 127; means something only while `presence` is set. RFC 6121 §4.7.2.3 */
+  /** -128 to 127; means something only while `presence` is set, or where it `onlyListens`. RFC 6121 §4.7.2.3 */
   priority: number
   /** The last available presence it broadcast, as XML with `from` and without `to`; undefined = not available. */
   presence: string | undefined
@@ -35,3 +46,7 @@ export interface Session {
   /** Ends the stream with a stream error, asynchronously. */
   end(condition: StreamCondition, text?: string): void
 }
+
+/** Whether messages for the account may go to the session. RFC 6121 §8.5.2.1.1 */
+export const takesMessages = ({ presence, onlyListens, priority }: Session): boolean =>
+  (presence !== undefined || onlyListens === true) && priority >= 0

@@ -67,6 +67,7 @@ export class Subscriptions {
       if (type === 'subscribe') await route(presenceOf(account, contact, 'unsubscribed'))
       return
     }
+    this.#count(account, type)
     const addressed = stanza.addressed({ from: contact, to: account })
     const step = await rosters.change(account, roster => {
       const before = roster.stateOf(contact.text)
@@ -86,8 +87,33 @@ export class Subscriptions {
     this.#present(account, contact, step.presence)
   }
 
+  /**
+   * Puts a contact into the roster, or gives it another name and other groups. Resolves after commit; `committed` runs before the pushes.
+   * Rejects with `not-allowed` for the account itself, and where the roster is full. RFC 6121 §2.3, §2.4
+   */
+  async put(
+    account: Jid,
+    { jid: { text: jid }, name, groups }: { jid: Jid; name: string; groups: readonly string[] },
+    committed: () => void = () => {},
+  ): Promise<void> {
+    if (jid === account.text) throw new StanzaError('not-allowed', 'an account is no contact of its own')
+    await this.#services.rosters.change(account, view => {
+      const before = view.items.get(jid)
+      if (!before && view.items.size >= rosterLimits.items) throw new StanzaError('not-allowed', 'the roster is full')
+      const { subscription = 'none', ask = false, approved = false } = before ?? {}
+      const item = { jid, name, groups: [...groups], subscription, ask, approved }
+      return {
+        change: { put: [item] },
+        committed: after => {
+          committed()
+          pushItem(this.#services, account, item, after.version)
+        },
+      }
+    })
+  }
+
   /** Removes a roster item and tells the contact. Resolves after commit; `committed` runs before the pushes. RFC 6121 §2.5 */
-  async remove(account: Jid, contact: Jid, committed: () => void): Promise<void> {
+  async remove(account: Jid, contact: Jid, committed: () => void = () => {}): Promise<void> {
     const step = await this.#services.rosters.change(account, roster => {
       if (!roster.items.has(contact.text)) throw new StanzaError('item-not-found', 'there is no such roster item')
       const change: RosterChange = { remove: [contact.text], removeRequests: [contact.text] }
@@ -115,6 +141,13 @@ export class Subscriptions {
       for (const type of removal(roster.stateOf(text)).stanzas)
         await this.#services.route(presenceOf(account, contact, type))
     }
+  }
+
+  /** A contact that accepts or ends what the account asked for. */
+  #count(account: Jid, type: SubscriptionType): void {
+    const { counters } = this.#services.hooksOf(account.domain)
+    if (type === 'subscribed') counters.modPresenceSubscriptions++
+    if (type === 'unsubscribed') counters.modPresenceUnsubscriptions++
   }
 
   #present(account: Jid, contact: Jid, change: PresenceChange | undefined): void {

@@ -173,7 +173,9 @@ export class BoshTransport implements Transport {
   sendStanza(stanza: Stanza): void {
     if (this.isClosing || this.isGone) return
     const slab = this.output.reserve(stanza.encodedLength(encoding))
-    this.output.wrote(slab, stanza.encode(slab.bytes, slab.used, encoding))
+    const size = stanza.encode(slab.bytes, slab.used, encoding)
+    this.context.sizes?.sent.xml_stanza_size.add(size)
+    this.output.wrote(slab, size)
     this.mark()
   }
 

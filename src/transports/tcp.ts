@@ -2,6 +2,7 @@ import type { X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { SecureContext, TlsOptions } from 'node:tls'
 import { connect as connectTls, TLSSocket } from 'node:tls'
+import type { Sizes } from '../observability/metrics/figures.js'
 import type { Stanza } from '../protocols/stanza/stanza.js'
 import { type Framing, tcpFraming } from '../protocols/stream/framing.js'
 import { sends } from '../tls/channel-binding.js'
@@ -208,7 +209,9 @@ export class TcpTransport implements Transport, CompressionOwner {
   sendStanza(stanza: Stanza): void {
     if (this.isGone || this.isClosing) return
     const slab = this.output.reserve(stanza.encodedLength())
-    this.output.wrote(slab, stanza.encode(slab.bytes, slab.used))
+    const size = stanza.encode(slab.bytes, slab.used)
+    this.context.sizes?.sent.xml_stanza_size.add(size)
+    this.output.wrote(slab, size)
     this.mark()
   }
 
@@ -312,12 +315,18 @@ export class TcpTransport implements Transport, CompressionOwner {
   private write(bytes: Buffer, slab: Slab | undefined): void {
     this.bytesOut += bytes.length
     this.context.traffic.bytesOut += bytes.length
+    if (this.context.sizes !== undefined) this.measure(this.context.sizes.sent, bytes.length)
     if (this.pending++ === 0) this.writtenAt = this.context.now()
     this.socket.write(bytes, () => {
       if (slab !== undefined) returnSlab(slab)
       this.pending--
       this.writtenAt = this.context.now()
     })
+  }
+
+  private measure({ encrypted_size, compressed_size }: Sizes['sent'], bytes: number): void {
+    if (this.isEncrypted) encrypted_size.add(bytes)
+    if (this.compression !== undefined) compressed_size.add(bytes)
   }
 
   private waiting(): void {
@@ -333,6 +342,7 @@ export class TcpTransport implements Transport, CompressionOwner {
   arrived(chunk: Buffer): void {
     this.bytesIn += chunk.length
     this.context.traffic.bytesIn += chunk.length
+    if (this.context.sizes !== undefined) this.measure(this.context.sizes.received, chunk.length)
     if (this.isClosing) return
     if (this.compression === undefined) {
       this.owner.received(chunk)

@@ -1,5 +1,6 @@
 import type { X509Certificate } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
+import type { Sizes } from '../observability/metrics/figures.js'
 import type { Stanza } from '../protocols/stanza/stanza.js'
 import type { Framing } from '../protocols/stream/framing.js'
 
@@ -76,6 +77,8 @@ export interface TransportContext {
   now(): number
   /** Of all transports together. */
   readonly traffic: { bytesIn: number; bytesOut: number }
+  /** The same in detail, where somebody shows it. */
+  readonly sizes?: Sizes | undefined
   newAlarm(target: { timedOut(kind: number): void }): Alarm
 }
 

@@ -162,7 +162,9 @@ export class WebSocketTransport implements Transport {
     const most = stanza.encodedLength(this.encoding)
     const header = headerLength(most)
     const slab = this.output.reserve(header + most)
-    this.frame(slab, header, stanza.encode(slab.bytes, slab.used + header, this.encoding))
+    const size = stanza.encode(slab.bytes, slab.used + header, this.encoding)
+    this.context.sizes?.sent.xml_stanza_size.add(size)
+    this.frame(slab, header, size)
   }
 
   flush(): void {
