@@ -14,6 +14,7 @@ import { type AccountRepository, StoreUnavailable } from '../storage/store.js'
 import type { Random } from './anonymous.js'
 import type { Derivations } from './derivations.js'
 import type { IterationCounts } from './iteration-counts.js'
+import { ProvenPasswords } from './proven-passwords.js'
 
 /** Names whose existence is remembered, known and unknown ones together. */
 const REMEMBERED = 10_000
@@ -47,6 +48,7 @@ export function internalAccounts({ accounts, host, config, derivations, secret, 
   // `hash` decides alone where it is given. spec/listeners.md §2.6
   const format = config.password.hash === undefined ? config.password.format : 'scram'
   const known = new LRUCache<string, boolean>({ max: REMEMBERED })
+  const proven = new ProvenPasswords(random)
   let changes = 0
   let changesUnderWay = 0
 
@@ -117,9 +119,11 @@ export function internalAccounts({ accounts, host, config, derivations, secret, 
       if (isTooLong(password)) return false
       const before = changes
       const found = await accounts.credentials(user, host)
+      if (found !== undefined && proven.has(user, password, found)) return true
       const isRight = await derivations(() => verifyPassword(password, found ?? decoy(user)))
       if (found === undefined || !isRight) return false
-      if (!isUpToDate(found)) {
+      if (isUpToDate(found)) proven.add(user, password, found)
+      else {
         noteCounts(found)
         // The next login tries again.
         await renew(user, password, before).catch((error: unknown) => {

@@ -3,7 +3,6 @@ import type { TLSSocket } from 'node:tls'
 import type { Clock } from '../observability/clock.js'
 import type { Counters } from '../observability/counters.js'
 import type { Emit } from '../observability/events.js'
-import { prepareLocal } from '../protocols/jid.js'
 import type { Credentials } from '../protocols/sasl/credentials.js'
 import type { CertificateIdentity } from '../protocols/sasl/external.js'
 import type { ChannelBindingType, SaslContext, SaslExchange, SaslStep } from '../protocols/sasl/mechanism.js'
@@ -12,6 +11,7 @@ import { StoreUnavailable } from '../storage/store.js'
 import { channelBindings } from '../tls/channel-binding.js'
 import type { Authenticator } from './authenticate.js'
 import type { FailedLogins } from './failed-logins.js'
+import { countFailedLogin } from './password-login.js'
 import { randomText } from './random-text.js'
 
 /** What a login on one stream depends on. */
@@ -199,9 +199,7 @@ class Attempt implements SaslExchange {
   /** Milliseconds to wait. */
   private failed(): number {
     const { address, host } = this.facts
-    const { delayMs, isLast } = this.failures.failed(address, this.username)
-    if (isLast) this.options.emit('auth.blocked', { address, host, user: prepareLocal(this.username) ?? '' })
-    return delayMs
+    return countFailedLogin(this.failures, { username: this.username, host, address }, this.options.emit)
   }
 
   private throttled(): SaslStep {

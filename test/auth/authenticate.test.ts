@@ -166,6 +166,38 @@ describe('the check of a password', () => {
     expect(derived).toBe(2)
   })
 
+  it('derives keys once for a password that is right again and again, until something is stored anew', async () => {
+    const { store, config, secret } = await authenticator()
+    let derived = 0
+    const auth = createAuthenticator({
+      store,
+      hosts: new Map([[host, config]]),
+      secret,
+      derivations: work => {
+        derived += 1
+        return work()
+      },
+    })
+    const cost = async (password: string) => {
+      const before = derived
+      return [await auth.verify('romeo', host, password), derived - before]
+    }
+    await auth.create('romeo', host, 'wherefore')
+    expect(await cost('wherefore')).toEqual([true, 1])
+    expect(await cost('wherefore')).toEqual([true, 0])
+    expect(await cost('wrong')).toEqual([false, 1])
+    expect(await cost('wherefore')).toEqual([true, 0])
+    await auth.setPassword('romeo', host, 'wherefore')
+    expect(await cost('wherefore')).toEqual([true, 1])
+    // By another process, past this one.
+    const other = createAuthenticator({ store, hosts: new Map([[host, config]]), secret })
+    await other.setPassword('romeo', host, 'new')
+    expect(await cost('wherefore')).toEqual([false, 1])
+    expect(await cost('new')).toEqual([true, 1])
+    await other.remove('romeo', host)
+    expect(await cost('new')).toEqual([false, 1])
+  })
+
   it('takes the time of a derivation where there is no such account', async () => {
     const { auth } = await authenticator({ scram_iterations: 500_000 })
     const begun = performance.now()
