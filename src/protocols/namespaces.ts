@@ -32,6 +32,7 @@ export const NS = {
   version: 'jabber:iq:version',
   time: 'urn:xmpp:time',
   delay: 'urn:xmpp:delay',
+  directInvitation: 'jabber:x:conference',
   legacyDelay: 'jabber:x:delay',
   data: 'jabber:x:data',
   hints: 'urn:xmpp:hints',

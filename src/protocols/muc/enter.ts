@@ -29,6 +29,11 @@ export function appear(state: RoomState, presence: Stanza, outcome: Outcome): vo
   else update(state, presence, occupant, outcome)
 }
 
+/** An account enters by itself, without a client; `presence` is from its bare JID. Throws what keeps it out. */
+export function enterAsAccount(state: RoomState, presence: Stanza, outcome: Outcome): void {
+  enter(state, presence, presence.element.getChild('x', NS.muc)!, presence.to!.resource, outcome)
+}
+
 /** XEP-0045 §7.2.1 */
 function nickIn(presence: Stanza): string {
   const { resource } = presence.to!

@@ -9,7 +9,7 @@ import { applyChanges, type Change } from './changes.js'
 import type { RoomConfig } from './config.js'
 import { discover } from './discovery.js'
 import { type Effects, Outcome } from './effects.js'
-import { appear } from './enter.js'
+import { appear, enterAsAccount } from './enter.js'
 import { admit, invitation, isInvitation, mediate } from './invitations.js'
 import { destroy, leave, removeSession, saysUnreachable, shutDown } from './leave.js'
 import { groupchat, say } from './messages.js'
@@ -247,16 +247,31 @@ export class Room {
     return this.change({ kind: 'affiliation', jid: jid.bareText, affiliation, reason })
   }
 
-  /** Throws `item-not-found`. */
-  setRole(nick: string, role: Role, reason?: string): Effects {
+  /** Throws `item-not-found`. `by`: the nick of who is said to do it. */
+  setRole(nick: string, role: Role, reason?: string, by?: string): Effects {
     const occupant = this.state.occupants.withNick(nick)
     if (occupant === undefined) throw new StanzaError('item-not-found', 'nobody here has this nick')
-    return this.change({ kind: 'role', occupant, role, reason })
+    return this.change({ kind: 'role', occupant, role, reason }, by)
   }
 
   /** Throws `item-not-found`. */
-  kick(nick: string, reason?: string): Effects {
-    return this.setRole(nick, 'none', reason)
+  kick(nick: string, reason?: string, by?: string): Effects {
+    return this.setRole(nick, 'none', reason, by)
+  }
+
+  /**
+   * Lets an account in that has no client here; all that it is told goes to its bare JID. A new room is its own then, and open. Throws
+   * what would keep a client out.
+   */
+  seat(account: Jid, nick: string): Effects {
+    const place = nick.trim() === '' ? undefined : this.jid.withResource(nick)
+    if (place === undefined) throw new StanzaError('jid-malformed', 'this is no nick')
+    const presence = new Element('presence', { from: account.bareText, to: place.text })
+    presence.c('x', { xmlns: NS.muc })
+    return this.effects(outcome => {
+      enterAsAccount(this.state, Stanza.fromElement(presence), outcome)
+      if (this.state.isLocked) tell(configure(this.state, outcome, {}), outcome)
+    })
   }
 
   destroy(details: { alternate?: Jid; reason?: string; password?: string } = {}): Effects {
@@ -284,13 +299,13 @@ export class Room {
     })
   }
 
-  private change(change: Change): Effects {
+  private change(change: Change, by?: string): Effects {
     if (change.kind === 'affiliation') {
       const draft = new Affiliations(this.state.affiliations.all())
       draft.set(change.jid, change.affiliation)
       checkOwned(this.state, draft)
     }
-    return this.effects(outcome => tell(applyChanges(this.state, outcome, [change], undefined), outcome))
+    return this.effects(outcome => tell(applyChanges(this.state, outcome, [change], by), outcome))
   }
 
   private effects(work: (outcome: Outcome) => void): Effects {

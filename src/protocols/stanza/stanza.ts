@@ -279,9 +279,12 @@ const parseJid = (text: string | undefined) => (text === undefined ? null : (Jid
 // What no XML document can hold, though a tree can.
 const illegal = /[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu
 
+/** The text as a document can hold it: U+FFFD in the place of what none can. XML 1.0 §2.2 */
+export const legalText = (text: string): string => text.replace(illegal, '\ufffd')
+
 /** The frame of a text of our own making, over bytes of its own. */
 function ownFrame(xml: string): Frame {
-  const text = xml.replace(illegal, '\ufffd')
+  const text = legalText(xml)
   const bytes = Buffer.allocUnsafeSlow(Buffer.byteLength(text))
   bytes.write(text)
   const [frame, another] = frameDocument(bytes, bytes.length, ownContext, 'own')
@@ -294,7 +297,7 @@ const idStart = ' id="'
 
 /** What the framer would find in an empty result, without looking for it: nothing is answered more often. */
 function emptyResultFrame(id: string | undefined): Frame {
-  const value = id === undefined ? undefined : escapeValue(id.replace(illegal, '\ufffd'))
+  const value = id === undefined ? undefined : escapeValue(legalText(id))
   const start = value === undefined ? resultStart : `${resultStart}${idStart}${value}"`
   const frame = new Frame()
   frame.bytes = Buffer.from(`${start}/>`)
