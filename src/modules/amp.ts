@@ -16,7 +16,7 @@ import { offlineFate } from '../protocols/offline.js'
 import type { Stanza } from '../protocols/stanza/stanza.js'
 import { interest } from '../protocols/xml/frame.js'
 import { drop, type Transformed } from '../routing/hooks.js'
-import type { Session } from '../sessions/session.js'
+import { isSession, type Sender, takesMessages } from '../sessions/session.js'
 import { defineModule, type ModuleServer } from './module.js'
 
 /** Of a message with a child in AMP's namespace. */
@@ -41,8 +41,8 @@ export const amp = defineModule({
     )
     server.offerStreamFeature(() => `<amp xmlns="${NS.ampFeature}"/>`)
     server.onStop(
-      server.hooks.sent.transform({ kinds: ['message'] }, (stanza, session) =>
-        (stanza.mask & hasRules) === 0 || stanza.type === 'error' ? stanza : process(server, stanza, session),
+      server.hooks.sent.transform({ kinds: ['message'] }, (stanza, sender) =>
+        (stanza.mask & hasRules) === 0 || stanza.type === 'error' ? stanza : process(server, stanza, sender),
       ),
     )
     server.onStop(
@@ -56,7 +56,7 @@ export const amp = defineModule({
 })
 
 /** A message that has waited in our store is about to be delivered after all: is it too late? XEP-0079 §3.3.2, §3.5.2 */
-function expire({ clock, host, routing }: ModuleServer, message: Stanza): Transformed {
+function expire({ clock, hooks, host, routing }: ModuleServer, message: Stanza): Transformed {
   const hasWaitedHere = message.element.getChildren('delay', NS.delay).some(({ attrs }) => attrs.from === host)
   if (!hasWaitedHere) return message
   const fate: Fate = { deliver: 'direct', resource: 'other', at: clock.wall() }
@@ -65,27 +65,35 @@ function expire({ clock, host, routing }: ModuleServer, message: Stanza): Transf
   for (const rule of expiryRules(message)) {
     if (!isMet(rule, fate)) continue
     if (rule.action !== 'drop' && mayBeTold) routing.send(ampReply(host, message, rule))
-    if (rule.action !== 'notify') return drop
+    if (rule.action === 'notify') continue
+    hooks.counters.xmppStanzaDropped++
+    return drop
   }
   return message
 }
 
 /** XEP-0079 §2.2 */
-async function process(server: ModuleServer, stanza: Stanza, session: Session): Promise<Transformed> {
-  const message = stanza.isAddressed ? stanza : stanza.addressed({ to: session.jid.bare })
+async function process(server: ModuleServer, stanza: Stanza, sender: Sender): Promise<Transformed> {
+  const message = stanza.isAddressed ? stanza : stanza.addressed({ to: sender.jid.bare })
   const { to } = message
   if (to === undefined) return stanza
-  const tell = (content: AmpRule | StanzaError) => void session.deliver(ampReply(server.host, message, content))
+  const tell = (content: AmpRule | StanzaError) => {
+    const reply = ampReply(server.host, message, content)
+    if (isSession(sender)) server.routing.deliverAnyway(sender, reply)
+    else server.routing.send(reply)
+  }
   try {
     const element = message.element.getChild('amp', NS.amp)
     if (element === undefined) return stanza
     const rules = readAmpRules(element)
-    if (!(await mayLearn(server, to, session.jid))) refuseAmpRules(element)
+    if (!(await mayLearn(server, to, sender.jid))) refuseAmpRules(element)
     const fate = await fateOf(server, message, to)
     for (const rule of rules) {
       if (!isMet(rule, fate)) continue
       if (rule.action !== 'drop') tell(rule)
-      if (rule.action !== 'notify') return drop
+      if (rule.action === 'notify') continue
+      server.hooks.counters.xmppStanzaDropped++
+      return drop
     }
     return stanza
   } catch (error) {
@@ -122,8 +130,6 @@ async function fateOf(server: ModuleServer, message: Stanza, to: Jid): Promise<F
 }
 
 const nothing: Fate = { deliver: 'none', resource: 'none', at: undefined }
-
-const takesMessages = (session: Session) => session.presence !== undefined && session.priority >= 0
 
 /** The host says of itself whether it keeps messages. XEP-0160 §2 */
 async function isStored({ discovery, routing }: ModuleServer, message: Stanza, to: Jid): Promise<boolean> {

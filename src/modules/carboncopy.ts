@@ -5,7 +5,7 @@ import { StanzaError } from '../protocols/errors.js'
 import { NS } from '../protocols/namespaces.js'
 import type { Stanza } from '../protocols/stanza/stanza.js'
 import type { IqAnswer } from '../routing/iq.js'
-import type { Session } from '../sessions/session.js'
+import { isSession, type Sender, type Session } from '../sessions/session.js'
 import { iqdisc, unsupportedIqdisc } from './iqdisc.js'
 import { defineModule, type ModuleServer } from './module.js'
 
@@ -28,7 +28,7 @@ export const carboncopy = defineModule({
     server.onIq('account', 'set', NS.carbons, 'enable', iq => carbons.enable(iq))
     server.onIq('account', 'set', NS.carbons, 'disable', iq => carbons.disable(iq))
     // Behind the archive, whose id the copy bears. XEP-0313 §3.5
-    server.onStop(hooks.leaving.observe({ kinds: ['message'] }, (stanza, session) => carbons.sent(stanza, session)))
+    server.onStop(hooks.leaving.observe({ kinds: ['message'] }, (stanza, sender) => carbons.sent(stanza, sender)))
     server.onStop(
       hooks.delivered.observe({ kinds: ['message'] }, (stanza, session) => carbons.delivered(stanza, session)),
     )
@@ -68,14 +68,15 @@ class Carbons {
   }
 
   /** XEP-0280 §8 */
-  sent(stanza: Stanza, session: Session): void {
-    const enabled = this.#enabled.get(session.jid.bareText)
-    if (enabled === undefined || (enabled.size === 1 && enabled.has(session))) return
-    const to = stanza.to?.bareText ?? session.jid.bareText
+  sent(stanza: Stanza, sender: Sender): void {
+    const account = sender.jid.bareText
+    const enabled = this.#enabled.get(account)
+    if (enabled === undefined || (enabled.size === 1 && isSession(sender) && enabled.has(sender))) return
+    const to = stanza.to?.bareText ?? account
     // What users send to themselves arrives: that is copied.
-    if (to === session.jid.bareText || !isEligible(stanza, 'sent')) return
-    if (stanza.id !== undefined) this.#copied.set(`${session.jid.bareText} ${to} ${stanza.id}`, true)
-    this.#copy(stanza, 'sent', session, enabled, other => other === session)
+    if (to === account || !isEligible(stanza, 'sent')) return
+    if (stanza.id !== undefined) this.#copied.set(`${account} ${to} ${stanza.id}`, true)
+    this.#copy(stanza, 'sent', sender, enabled, other => other === sender)
   }
 
   /** XEP-0280 §7 */
@@ -99,7 +100,7 @@ class Carbons {
   #copy(
     stanza: Stanza,
     direction: Direction,
-    { jid }: Session,
+    { jid }: Sender,
     enabled: Iterable<Session>,
     hasIt: (other: Session) => boolean,
   ): void {

@@ -8,6 +8,7 @@ import { blocking } from './blocking.js'
 import { bosh } from './bosh.js'
 import { caps } from './caps.js'
 import { carboncopy } from './carboncopy.js'
+import { commands, mucCommands, mucLightCommands } from './commands.js'
 import { clientState } from './csi.js'
 import { disco } from './disco.js'
 import { Discovery } from './discovery.js'
@@ -62,6 +63,9 @@ export const modules: readonly Module[] = [
   mucLight,
   offline,
   bosh,
+  commands,
+  mucLightCommands,
+  mucCommands,
 ]
 
 /** Which modules run on a host: their parsed options, by the module's name. */

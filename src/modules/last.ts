@@ -5,7 +5,7 @@ import type { Jid } from '../protocols/jid.js'
 import { NS } from '../protocols/namespaces.js'
 import type { Stanza } from '../protocols/stanza/stanza.js'
 import { drop, type Transformed } from '../routing/hooks.js'
-import type { Session } from '../sessions/session.js'
+import type { Sender, Session } from '../sessions/session.js'
 import { backend, riak, unsupportedBackend } from './backend.js'
 import { iqdisc, unsupportedIqdisc } from './iqdisc.js'
 import { defineModule, type ModuleServer } from './module.js'
@@ -29,9 +29,7 @@ export const last = defineModule({
     const { hooks } = server
     server.onIq('host', 'get', NS.lastActivity, 'query', () => answer(server.clock.now() - startedAt))
     server.onIq('account', 'get', NS.lastActivity, 'query', iq => activity.get(iq))
-    server.onStop(
-      hooks.sent.observe({ kinds: ['presence'] }, (stanza, session) => activity.noteStatus(stanza, session)),
-    )
+    server.onStop(hooks.sent.observe({ kinds: ['presence'] }, (stanza, sender) => activity.noteStatus(stanza, sender)))
     server.onStop(hooks.sessionClosed.observe(({ session }) => activity.sessionClosed(session)))
     server.onStop(hooks.accountRemoved.observe(account => activity.accountRemoved(account)))
     server.onStop(
@@ -45,7 +43,7 @@ export const last = defineModule({
 class LastActivity {
   readonly #server: ModuleServer
   /** What connected sessions said when they became unavailable. */
-  readonly #statuses = new WeakMap<Session, string>()
+  readonly #statuses = new WeakMap<Sender, string>()
 
   constructor(server: ModuleServer) {
     this.#server = server
@@ -63,12 +61,12 @@ class LastActivity {
     return answer(clock.wall() - found.at, found.status)
   }
 
-  noteStatus(stanza: Stanza, session: Session): void {
+  noteStatus(stanza: Stanza, sender: Sender): void {
     if (stanza.isAddressed) return
-    if (stanza.type !== 'unavailable') this.#statuses.delete(session)
+    if (stanza.type !== 'unavailable') this.#statuses.delete(sender)
     else {
       const status = stanza.element.getChildText('status') ?? ''
-      if (status !== '') this.#statuses.set(session, status.slice(0, statusLength))
+      if (status !== '') this.#statuses.set(sender, status.slice(0, statusLength))
     }
   }
 

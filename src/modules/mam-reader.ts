@@ -1,4 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { HostCounter } from '../observability/metrics/host-counters.js'
 import { StanzaError } from '../protocols/errors.js'
 import type { Jid } from '../protocols/jid.js'
 import { type ArchiveQuery, finElement, metadataElement, readArchiveQuery, resultXml } from '../protocols/mam.js'
@@ -37,12 +38,15 @@ export interface PageLimits {
 export class ArchiveReader {
   readonly #server: ModuleServer
   readonly #limits: PageLimits
+  /** What queries count as, and the messages that they find. */
+  readonly #counted: { readonly lookups: HostCounter; readonly results: HostCounter }
   /** Pages on their way to a session: how many, and when the last of them is there. */
   readonly #giving = new WeakMap<Session, { count: number; last: Promise<void> }>()
 
-  constructor(server: ModuleServer, limits: PageLimits) {
+  constructor(server: ModuleServer, limits: PageLimits, counted: { lookups: HostCounter; results: HostCounter }) {
     this.#server = server
     this.#limits = limits
+    this.#counted = counted
   }
 
   async metadata({ owner }: ArchiveView): Promise<IqAnswer> {
@@ -52,6 +56,8 @@ export class ArchiveReader {
   /** The results go to the client before the answer does. XEP-0313 §4 */
   async query(iq: Stanza, view: ArchiveView): Promise<IqAnswer> {
     const query = readArchiveQuery(payloadOf(iq))
+    const { counters } = this.#server.hooks
+    counters[this.#counted.lookups]++
     if (query.max === 0) return this.#count(view, query)
     const limit = Math.min(query.max ?? this.#limits.default_result_limit, this.#limits.max_result_limit)
     const found = await this.#find(view, query, limit + 1)
@@ -60,12 +66,13 @@ export class ArchiveReader {
     const count = isComplete && query.isOutermost ? page.length : undefined
     const fin = finElement({ ids: page.map(({ id }) => id), isComplete, count })
     if (page.length === 0) return fin
+    counters[this.#counted.results] += page.length
     const results = this.#results(iq, view, query, query.isFlipped ? page.reverse() : page)
     const session = this.#server.routing.sessions.byFull(iq.from!.text)
     if (session === undefined) return this.#send(results, fin)
     this.#giveInTurn(session, async () => {
       await this.#give(session, results)
-      session.deliver(iqResult(iq, fin))
+      this.#server.routing.deliverAnyway(session, iqResult(iq, fin))
     })
     return answered
   }
@@ -126,7 +133,7 @@ export class ArchiveReader {
     let given = 0
     for (const result of results) {
       if (given > 0 && given % resultsAtOnce === 0) await this.#untilTaken(session)
-      if (!session.deliver(result)) return
+      if (!this.#server.routing.deliverAnyway(session, result)) return
       given += 1
     }
   }

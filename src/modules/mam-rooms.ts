@@ -41,7 +41,10 @@ class RoomKeeper implements RoomArchive {
     this.#server = server
     this.#domain = domain
     this.#rules = { hasChatMarkers: options.archive_chat_markers }
-    this.#reader = new ArchiveReader(server, options)
+    this.#reader = new ArchiveReader(server, options, {
+      lookups: 'modMucMamLookups',
+      results: 'modMucMamForwarded',
+    })
     this.#ids = new ArchiveIds(server.clock)
     this.givesIds = !options.no_stanzaid_element
     this.features = [NS.mam, NS.mamExtended, ...(this.givesIds ? [NS.stanzaIds] : [])]
@@ -60,6 +63,7 @@ class RoomKeeper implements RoomArchive {
   append({ room, id, message, sender = room.text }: RoomMessage): Promise<void> {
     if (!this.wants(message)) return this.#written
     const nick = message.from?.resource
+    this.#server.hooks.counters.modMucMamArchived++
     const written = this.#server.store.archive.append({
       user: room.local,
       host: room.domain,

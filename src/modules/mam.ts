@@ -62,7 +62,7 @@ export const mam = defineModule({
     server.onStop(hooks.sent.transform(messages, (stanza, { jid }) => cleaned(stanza, jid.bareText)))
     server.onStop(hooks.leaving.transform(messages, (stanza, { jid }) => archive.leaving(stanza, jid)))
     server.onStop(hooks.arriving.transform(messages, (stanza, to) => archive.arriving(stanza, to)))
-    server.onStop(hooks.accountRemoved.observe(account => archive.forget(account)))
+    server.onStop(hooks.accountRemoved.observe(account => archive.removed(account)))
     server.onStop(hooks.accountChanged.observe(account => archive.forget(account)))
     for (const feature of [NS.mam, NS.mamExtended]) server.onStop(server.discovery.account.addFeature(feature))
     if (!personal.no_stanzaid_element) server.onStop(server.discovery.account.addFeature(NS.stanzaIds))
@@ -89,7 +89,7 @@ class Archive {
   constructor(server: ModuleServer, options: PersonalOptions) {
     this.#server = server
     this.#options = options
-    this.#reader = new ArchiveReader(server, options)
+    this.#reader = new ArchiveReader(server, options, { lookups: 'modMamLookups', results: 'modMamForwarded' })
     this.#ids = new ArchiveIds(server.clock)
     this.#rules = { hasGroupchat: options.archive_groupchats, hasChatMarkers: options.archive_chat_markers }
   }
@@ -109,8 +109,10 @@ class Archive {
   async #keepSent(message: Stanza, to: Jid, sender: Jid): Promise<Stanza> {
     const { id, written } = this.#append(sender, to, message)
     await written
+    this.#server.hooks.counters.modMamFlushed++
     // Only the sender's other resources see what is made of it here.
-    const isCopied = this.#server.routing.sessions.resources(sender.bareText).length > 1
+    const own = sender.resource === '' ? 0 : 1
+    const isCopied = this.#server.routing.sessions.resources(sender.bareText).length > own
     return isCopied ? this.#withId(message, sender, id) : message
   }
 
@@ -128,6 +130,7 @@ class Archive {
   async #keep(message: Stanza, to: Jid, from: Jid): Promise<Stanza> {
     const { id, written } = this.#append(to, from, message)
     await written
+    this.#server.hooks.counters.modMamFlushed++
     return this.#withId(message, to, id)
   }
 
@@ -137,7 +140,8 @@ class Archive {
   }
 
   #append(owner: Jid, contact: Jid, message: Stanza): { id: string; written: Promise<void> } {
-    const { store, host } = this.#server
+    const { store, host, hooks } = this.#server
+    hooks.counters.modMamArchived++
     const id = this.#ids.next()
     const { bareText, resource } = contact
     const xml = this.#encode(message)
@@ -210,6 +214,11 @@ class Archive {
     return stored
   }
 
+  removed(account: Jid): void {
+    this.#server.hooks.counters.modMamArchiveRemoved++
+    this.forget(account)
+  }
+
   forget(account: Jid): void {
     this.#changes += 1
     this.#preferences.delete(account.bareText)
@@ -217,6 +226,7 @@ class Archive {
 
   async preferences(iq: Stanza): Promise<IqAnswer> {
     const account = this.#ownerWithPreferences(iq)
+    this.#server.hooks.counters.modMamPrefsGets++
     const stored = this.#preferences.get(account.bareText)?.stored ?? (await this.#load(account))
     return preferencesElement(stored ?? { standard: 'always', always: [], never: [] })
   }
@@ -224,6 +234,7 @@ class Archive {
   async setPreferences(iq: Stanza): Promise<IqAnswer> {
     const account = this.#ownerWithPreferences(iq)
     const wanted = readPreferences(payloadOf(iq))
+    this.#server.hooks.counters.modMamPrefsSets++
     try {
       await this.#server.store.archive.setPreferences(account.local, this.#server.host, wanted)
     } finally {

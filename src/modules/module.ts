@@ -1,4 +1,4 @@
-import type { z } from 'zod'
+import { z } from 'zod'
 import type { Clock } from '../observability/clock.js'
 import type { Jid } from '../protocols/jid.js'
 import type { Stanza } from '../protocols/stanza/stanza.js'
@@ -93,7 +93,30 @@ export interface Module<Config extends z.ZodType = z.ZodType> {
   start(server: ModuleServer, options: z.infer<Config>): void
 }
 
-/** A module value with its options' type kept. */
-export function defineModule<Config extends z.ZodType>(module: Module<Config>): Module<Config> {
-  return module
+/** What a module must say of itself, and what it may leave out: no specifications, no features, no options, off unless named. */
+export type ModuleDefinition<Config extends z.ZodType> = Pick<Module<Config>, 'name' | 'start'> &
+  Partial<Module<Config>>
+
+/** The same in every copy of this package that a process may have loaded. */
+const mark = Symbol.for('meerkat-xmpp.module')
+
+/**
+ * A module: the value that `[modules.NAME]` switches on for every virtual host, or for those whose `[[host_config]]` names it.
+ * One of your own is handed to `startServer`, or loaded from the `package` that `[modules.NAME]` names. Its `config` is a
+ * `z.strictObject`; options that it refuses are reported like any other mistake in the configuration.
+ *
+ * `start` runs once for each host, before anybody can connect; what it throws ends the start. It may throw a `StanzaError` from
+ * a handler to refuse a request.
+ */
+export function defineModule<Config extends z.ZodType = z.ZodObject<Record<never, never>>>(
+  definition: ModuleDefinition<Config>,
+): Module<Config> {
+  // The cast: without `config` there is nothing that could make Config another type than its default.
+  const config = definition.config ?? (z.strictObject({}) as unknown as Config)
+  const module = { implements: [], features: [], shipped: false as const, ...definition, config }
+  return Object.defineProperty(module, mark, { value: true })
 }
+
+/** Whether a value was made by `defineModule`, of this or of another copy of this package. */
+export const isModule = (value: unknown): value is Module =>
+  typeof value === 'object' && value !== null && mark in value

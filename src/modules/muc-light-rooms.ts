@@ -130,13 +130,14 @@ export class Rooms {
   async roomsOf(
     jid: string,
     page: MucLightPageRequest,
-  ): Promise<{ count: number; index: number; rooms: ListedRoom[] } | undefined> {
+  ): Promise<{ count: number; index: number; rooms: (ListedRoom & { configuration: Configuration })[] } | undefined> {
     const found = await this.store.roomsOf(this.service, jid, page)
     if (found === undefined) return undefined
     const isNamed = this.fields.some(({ field }) => field === 'roomname')
-    const rooms = found.rooms.map(({ room, version, configuration }) => {
-      const name = isNamed ? String(this.#unpacked(configuration).get('roomname')) : room
-      return { jid: `${room}@${this.service}`, name, version }
+    const rooms = found.rooms.map(({ room, version, configuration: packed }) => {
+      const configuration = this.#unpacked(packed)
+      const name = isNamed ? String(configuration.get('roomname')) : room
+      return { jid: `${room}@${this.service}`, name, version, configuration }
     })
     return { count: found.count, index: found.index, rooms }
   }

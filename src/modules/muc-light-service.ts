@@ -1,33 +1,10 @@
-import { Element } from 'ltx'
+import type { Element } from 'ltx'
 import { type DiscoInfo, infoElement } from '../protocols/disco.js'
 import { StanzaError } from '../protocols/errors.js'
 import { Jid } from '../protocols/jid.js'
-import { claimsId, stanzaIdXml, withoutIds } from '../protocols/mam.js'
+import { affiliationOf } from '../protocols/muc-light.js'
 import {
-  affiliate,
-  affiliationOf,
-  type Creation,
-  checkAffiliations,
-  checkCreation,
-  checkDestruction,
-  configureRoom,
-  createRoom,
-  type OccupantChange,
-  type Room,
-  type RoomChange,
-  type RoomRules,
-  stampAfter,
-} from '../protocols/muc-light.js'
-import {
-  affiliatedNotice,
   blockingQuery,
-  configuredNotice,
-  createdNotice,
-  destroyedNotice,
-  foundedNotice,
-  joinedNotice,
-  keptNotice,
-  leftNotice,
   queryOf,
   readBlocking,
   readCreation,
@@ -40,22 +17,12 @@ import {
 } from '../protocols/muc-light-xml.js'
 import { NS } from '../protocols/namespaces.js'
 import { pageElement, readPageRequest } from '../protocols/rsm.js'
-import { iqResult, Stanza } from '../protocols/stanza/stanza.js'
+import { iqResult, type Stanza } from '../protocols/stanza/stanza.js'
 import { checkIq, type IqAnswer } from '../routing/iq.js'
-import { StoreUnavailable } from '../storage/store.js'
 import type { Discovery } from './discovery.js'
 import type { ModuleServer } from './module.js'
-import { additions, Rooms } from './muc-light-rooms.js'
-
-/** What one service of light group chat is to do. */
-export interface MucLightOptions {
-  readonly domain: Jid
-  readonly rules: RoomRules
-  /** Rooms that a user may be in; Infinity for any number, as for the next. */
-  readonly roomsPerUser: number
-  readonly roomsPerPage: number
-  readonly isBlocking: boolean
-}
+import type { MucLightDomain, MucLightOptions } from './muc-light-domain.js'
+import { withId } from './muc-light-notices.js'
 
 /** A request to the service, or to a room of it; its sender is a user. */
 interface Request {
@@ -69,23 +36,20 @@ interface Request {
 
 type Handler = (request: Request) => IqAnswer | Promise<IqAnswer>
 
-/** One domain of rooms. spec/muc-light.md */
+/** The stanzas for one domain of rooms; what they ask is done by `MucLightDomain`. spec/muc-light.md */
 export class MucLightService {
   readonly #server: ModuleServer
   readonly #options: MucLightOptions
+  readonly #domain: MucLightDomain
   readonly #discovery: Discovery
-  readonly #rooms: Rooms
   readonly #ofRooms: Readonly<Record<string, Handler>>
   readonly #ofService: Readonly<Record<string, Handler>>
-  /** Of the last version, or the last room that the server named. */
-  #lastStamp = 0
 
-  constructor(server: ModuleServer, options: MucLightOptions, discovery: Discovery) {
+  constructor(server: ModuleServer, options: MucLightOptions, domain: MucLightDomain, discovery: Discovery) {
     this.#server = server
     this.#options = options
+    this.#domain = domain
     this.#discovery = discovery
-    const { domain, rules, roomsPerUser } = options
-    this.#rooms = new Rooms(server.store.mucLight, domain.text, rules.fields, roomsPerUser)
     this.#ofRooms = {
       [`set ${NS.mucLightCreate}`]: request => this.#create(request),
       [`get ${NS.mucLightConfiguration}`]: request => this.#show('configuration', request),
@@ -119,56 +83,25 @@ export class MucLightService {
     if (stanza.type !== 'groupchat' || room.local === '') throw new StanzaError('bad-request', 'rooms take groupchat')
     // Rooms that are occupants of each other would go on for ever. spec/muc-light.md §12
     if (this.#server.routing.routes.get(sender.domain)?.kind === 'service') throw notFound()
-    const found = await this.#rooms.findSettled(room.local)
+    const found = await this.#domain.findSettled(room.local)
     if (found === undefined || affiliationOf(found.room, sender.bareText) === undefined) throw notFound()
     const from = room.withResource(sender.bareText)
     if (from === undefined) throw new StanzaError('not-acceptable', 'the address of the sender is too long')
-    const copy = (stanza.id ? stanza : withId(stanza, this.#stamp())).addressed({ from })
-    const told = await this.#keep(room, copy, sender)
+    const copy = (stanza.id ? stanza : withId(stanza, this.#domain.stamp())).addressed({ from })
+    const told = await this.#domain.notices.keepMessage(room, copy, sender)
     for (const to of found.addressees) this.#server.routing.send(told.addressed({ to }))
-  }
-
-  /** A message as occupants get it, once it is in the archive. Who speaks while others do so is written together with them. ML-35 */
-  async #keep(room: Jid, given: Stanza, sender: Jid): Promise<Stanza> {
-    // Only the room says under which id it keeps something. XEP-0359 §5
-    const message = claimsId(given, room.text) ? Stanza.fromElement(withoutIds(given, room.text)) : given
-    const archive = this.#archive
-    if (archive?.wants(message) !== true) return message
-    const id = archive.newId()
-    await archive.append({ room, id, message, sender: sender.bareText })
-    return archive.givesIds ? message.withChild(stanzaIdXml(room.text, id), NS.stanzaIds) : message
-  }
-
-  /** The same for a notice; resolves with its id, where occupants are told that. */
-  async #keepNotice(room: Jid, notice: Element): Promise<string | undefined> {
-    const archive = this.#archive
-    if (archive === undefined) return undefined
-    const id = archive.newId()
-    const message = Stanza.fromElement(notice).addressed({ from: room })
-    try {
-      await archive.append({ room, id, message, sender: undefined })
-    } catch (error) {
-      // The room has changed: that is told, though the store failed since.
-      if (error instanceof StoreUnavailable) return undefined
-      throw error
-    }
-    return archive.givesIds ? id : undefined
-  }
-
-  get #archive() {
-    return this.#server.routing.rooms.archiveOf(this.#options.domain.text)
   }
 
   /** ML-35 */
   async mayRead(room: Jid, reader: Jid): Promise<{ seesRealJids: boolean }> {
-    occupied(await this.#rooms.find(room.local), reader.bareText)
+    await this.#domain.findFor(reader.bareText, room.local)
     return { seesRealJids: true }
   }
 
   /** ML-32 */
   #info(): DiscoInfo {
     const { info } = this.#discovery
-    const archive = this.#archive
+    const { archive } = this.#domain.notices
     return archive === undefined ? info : { ...info, features: [...info.features, ...archive.features] }
   }
 
@@ -213,129 +146,33 @@ export class MucLightService {
   /** ML-13 to ML-17 */
   async #create({ iq, id, user, name }: Request): Promise<IqAnswer> {
     if (iq.from!.local === '') throw new StanzaError('bad-request', 'a user makes a room')
-    const creation = { creator: user, ...readCreation(queryOf(iq.element, NS.mucLightCreate)) }
-    checkCreation(creation, this.#options.rules)
-    if (name !== '' && (await this.#rooms.find(name)) !== undefined) throw taken()
-    for (;;) {
-      const chosen = name === '' ? this.#stamp() : name
-      const jid = Jid.of(chosen, this.#options.domain.text)! // it came as a JID, or is made of digits
-      const room = await this.#newRoom(creation, jid)
-      const made = await this.#rooms.create(jid.local, room)
-      if (made === 'done') {
-        const kept = await this.#keepNotice(jid, foundedNotice(id, room))
-        for (const one of room.occupants) this.#tell(jid, one.jid, createdNotice(id, room, one), kept)
-        return undefined
-      }
-      // Somebody was faster with the name, or an occupant with getting into other rooms: those are left out of the next attempt.
-      if (made === 'exists' && name !== '') throw taken()
-    }
-  }
-
-  async #newRoom(creation: Creation, room: Jid): Promise<Room> {
-    const { creator, occupants } = creation
-    const users = [creator, ...occupants.map(({ jid }) => jid)]
-    const [own, ...others] = await this.#standing(users, creator, room)
-    if (own!.rooms >= this.#options.roomsPerUser) throw new StanzaError('bad-request', 'you are in too many rooms')
-    const leftOut = new Set(occupants.filter((_, index) => this.#isLeftOut(others[index]!)).map(({ jid }) => jid))
-    return createRoom(creation, leftOut, this.#options.rules, this.#stamp())
-  }
-
-  #standing(users: readonly string[], requester: string, room: Jid) {
-    const blocks = this.#options.isBlocking
-      ? ([
-          { kind: 'user', jid: requester },
-          { kind: 'room', jid: room.text },
-        ] as const)
-      : []
-    return this.#server.store.mucLight.standing(this.#options.domain.text, users, blocks)
-  }
-
-  #isLeftOut({ rooms, isBlocking }: { rooms: number; isBlocking: boolean }): boolean {
-    return isBlocking || rooms >= this.#options.roomsPerUser
+    await this.#domain.create({ creator: user, ...readCreation(queryOf(iq.element, NS.mucLightCreate)) }, name, id)
+    return undefined
   }
 
   /** ML-18, ML-22, ML-27 */
   async #show(part: 'configuration' | 'affiliations' | 'info', { iq, user, name }: Request): Promise<IqAnswer> {
-    const room = occupied(await this.#rooms.find(name), user)
+    const room = await this.#domain.findFor(user, name)
     return roomQuery(part, room, versionIn(iq.element.getChildElements()[0]!))
   }
 
   /** ML-19, ML-20 */
-  async #configure({ iq, id, user, name }: Request): Promise<IqAnswer> {
-    // Who is no occupant learns nothing, not even that the request is wrong. ML-8
-    const fields = () => readFields(queryOf(iq.element, NS.mucLightConfiguration))
-    await this.#rooms.change(
-      name,
-      room => configureRoom(occupied(room, user), user, fields(), this.#options.rules, this.#stamp()),
-      async ({ before, after, changes }) => {
-        const notice = configuredNotice(id, before, after!, changes)
-        const kept = await this.#keepNotice(iq.to!, notice)
-        this.#tellAll(
-          iq.to!,
-          after!.occupants.map(({ jid }) => jid),
-          notice,
-          kept,
-        )
-      },
-    )
+  async #configure({ iq, id, user }: Request): Promise<IqAnswer> {
+    const read = () => readFields(queryOf(iq.element, NS.mucLightConfiguration))
+    await this.#domain.configure({ room: iq.to!, user, id }, read)
     return undefined
   }
 
   /** ML-23 to ML-26 */
-  async #affiliate({ iq, id, user, name }: Request): Promise<IqAnswer> {
-    const { rules } = this.#options
-    await this.#rooms.change(
-      name,
-      async found => {
-        const room = occupied(found, user)
-        const wanted = readOccupants(queryOf(iq.element, NS.mucLightAffiliations))
-        checkAffiliations(room, user, wanted, rules)
-        const leftOut = await this.#notToBeAdded(additions(room, wanted), user, iq.to!)
-        return affiliate(
-          room,
-          wanted.filter(({ jid }) => !leftOut.has(jid)),
-          rules,
-          this.#stamp(),
-        )
-      },
-      change => this.#tellAffiliated(iq.to!, id, change),
-    )
+  async #affiliate({ iq, id, user }: Request): Promise<IqAnswer> {
+    const read = () => readOccupants(queryOf(iq.element, NS.mucLightAffiliations))
+    await this.#domain.affiliate({ room: iq.to!, user, id }, read)
     return undefined
   }
 
-  /** ML-24 */
-  async #notToBeAdded(newcomers: readonly OccupantChange[], requester: string, room: Jid): Promise<Set<string>> {
-    if (newcomers.length === 0) return new Set()
-    const users = newcomers.map(({ jid }) => jid)
-    const standing = await this.#standing(users, requester, room)
-    return new Set(users.filter((_, index) => this.#isLeftOut(standing[index]!)))
-  }
-
-  /** ML-25 */
-  async #tellAffiliated(room: Jid, id: string, { before, after, changes }: RoomChange<OccupantChange>): Promise<void> {
-    const kept = after && (await this.#keepNotice(room, keptNotice(id, after, changes)))
-    const left = new Set(changes.filter(({ affiliation }) => affiliation === 'none').map(({ jid }) => jid))
-    const joined = new Set(additions(before, changes).map(({ jid }) => jid))
-    for (const jid of left) this.#tell(room, jid, leftNotice(id, jid))
-    if (after === undefined) return
-    const stayed = after.occupants.map(({ jid }) => jid).filter(jid => !joined.has(jid))
-    if (stayed.length > 0) this.#tellAll(room, stayed, affiliatedNotice(id, before, after, changes), kept)
-    for (const jid of joined) this.#tell(room, jid, joinedNotice(id, after, jid), kept)
-  }
-
   /** ML-28 */
-  async #destroy({ iq, id, user, name }: Request): Promise<IqAnswer> {
-    await this.#rooms.change<never>(
-      name,
-      found => {
-        const room = occupied(found, user)
-        checkDestruction(room, user)
-        return { before: room, after: undefined, changes: [] }
-      },
-      ({ before }) => {
-        for (const { jid } of before.occupants) this.#tell(iq.to!, jid, destroyedNotice(id, jid))
-      },
-    )
+  async #destroy({ iq, id, user }: Request): Promise<IqAnswer> {
+    await this.#domain.destroy({ room: iq.to!, user, id })
     return undefined
   }
 
@@ -360,7 +197,7 @@ export class MucLightService {
   async #listRooms({ iq, user }: Request): Promise<IqAnswer> {
     noNode(iq)
     const { max, after, before, index } = readPageRequest(queryOf(iq.element, NS.discoItems), { isNumbered: true })
-    const page = await this.#rooms.roomsOf(user, {
+    const page = await this.#domain.roomsOf(user, {
       limit: Math.min(max ?? this.#options.roomsPerPage, this.#options.roomsPerPage),
       ...(after !== undefined && { after: this.#nameOf(after) }),
       ...(before !== undefined && { before: before === '' ? '' : this.#nameOf(before) }),
@@ -382,8 +219,7 @@ export class MucLightService {
 
   /** ML-34 */
   async addToRoster(account: Jid, items: Element[]): Promise<void> {
-    const found = await this.#rooms.roomsOf(account.bareText, { limit: Number.POSITIVE_INFINITY })
-    items.push(...(found?.rooms ?? []).map(rosterItem))
+    items.push(...(await this.#domain.allRoomsOf(account.bareText)).map(rosterItem))
   }
 
   /** An account is gone: so it is from its rooms, and what it blocked is forgotten. ML-36 */
@@ -391,63 +227,12 @@ export class MucLightService {
     const user = account.bareText
     const { mucLight } = this.#server.store
     const service = this.#options.domain.text
-    const found = await this.#rooms.roomsOf(user, { limit: Number.POSITIVE_INFINITY })
-    for (const { jid } of found?.rooms ?? []) {
-      const room = Jid.parse(jid)
-      if (room !== undefined) await this.#leave(room, user)
-    }
+    await this.#domain.leaveAll(user)
     await mucLight.block(service, user, [], await mucLight.blocked(service, user))
-  }
-
-  #leave(room: Jid, user: string): Promise<void> {
-    return this.#rooms.change(
-      room.local,
-      found => {
-        if (found === undefined || affiliationOf(found, user) === undefined) return undefined
-        return affiliate(found, [{ jid: user, affiliation: 'none' }], this.#options.rules, this.#stamp())
-      },
-      change => this.#tellAffiliated(room, this.#stamp(), change),
-    )
-  }
-
-  #tell(room: Jid, jid: string, notice: Element, kept?: string): void {
-    this.#tellAll(room, [jid], notice, kept)
-  }
-
-  /** One text for all of them, with the id under which the archive has what happened. */
-  #tellAll(room: Jid, jids: readonly string[], notice: Element, kept?: string): void {
-    const bare = Stanza.fromElement(notice).addressed({ from: room })
-    const stanza = kept === undefined ? bare : bare.withChild(stanzaIdXml(room.text, kept), NS.stanzaIds)
-    for (const jid of jids) {
-      const to = Jid.parse(jid)
-      if (to !== undefined) this.#server.routing.send(stanza.addressed({ to }))
-    }
-  }
-
-  #stamp(): string {
-    const { micros, text } = stampAfter(this.#server.clock.wall(), this.#lastStamp)
-    this.#lastStamp = micros
-    return text
   }
 }
 
 const notFound = () => new StanzaError('item-not-found')
-const taken = () => new StanzaError('conflict', 'there is a room of this name')
-
-/** The room, for an occupant of it; others cannot tell it from one that is not there. ML-8 */
-function occupied(room: Room | undefined, user: string): Room {
-  if (room === undefined || affiliationOf(room, user) === undefined) throw notFound()
-  return room
-}
-
 function noNode(iq: Stanza): undefined {
   if (iq.element.getChildElements()[0]?.attrs.node !== undefined) throw new StanzaError('item-not-found')
-}
-
-/** The same message with an id. */
-function withId(stanza: Stanza, id: string): Stanza {
-  const { element } = stanza
-  const copy = new Element(element.name, { ...element.attrs, id })
-  copy.children = element.children
-  return Stanza.fromElement(copy)
 }

@@ -4,6 +4,7 @@ import { Jid } from '../protocols/jid.js'
 import { NS } from '../protocols/namespaces.js'
 import { Discovery } from './discovery.js'
 import { defineModule } from './module.js'
+import { lightRooms, MucLightDomain } from './muc-light-domain.js'
 import { MucLightService } from './muc-light-service.js'
 
 /** A field's name is that of an element. */
@@ -101,17 +102,15 @@ export const mucLight = defineModule({
         type: field.type ?? 'binary',
       })),
     }
-    const service = new MucLightService(
-      server,
-      {
-        domain,
-        rules,
-        roomsPerUser: numberOf(options.rooms_per_user),
-        roomsPerPage: numberOf(options.rooms_per_page),
-        isBlocking: options.blocking,
-      },
-      discovery,
-    )
+    const limits = {
+      domain,
+      rules,
+      roomsPerUser: numberOf(options.rooms_per_user),
+      roomsPerPage: numberOf(options.rooms_per_page),
+      isBlocking: options.blocking,
+    }
+    const rooms = new MucLightDomain(server, limits)
+    const service = new MucLightService(server, limits, rooms, discovery)
     const { routing } = server
     const release = routing.routes.add(domain.text, {
       kind: 'service',
@@ -122,6 +121,7 @@ export const mucLight = defineModule({
     if (release === undefined) throw new Error(`the domain ${domain.text} is served already`)
     server.onStop(release)
     server.onStop(routing.rooms.serve(domain.text, service))
+    server.offer(lightRooms, rooms)
     // Accounts of every host may be in rooms of this one.
     for (const host of routing.hosts) {
       server.onStop(routing.hooksOf(host).accountRemoved.observe(account => service.accountRemoved(account)))

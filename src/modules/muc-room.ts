@@ -5,6 +5,7 @@ import { type Beginning, Room, type RoomOptions } from '../protocols/muc/room.js
 import type { OccupantSnapshot, RoomSnapshot } from '../protocols/muc/snapshot.js'
 import { NS } from '../protocols/namespaces.js'
 import { errorReply, mayBounce, type Stanza } from '../protocols/stanza/stanza.js'
+import { bounceStanza } from '../routing/bounce.js'
 import type { End, Resident, ResidentActor } from '../routing/residence.js'
 import type { Routing } from '../routing/services.js'
 import {
@@ -101,11 +102,15 @@ export class MucRoom implements Resident {
     )
   }
 
-  /** Lets somebody else than a stanza act; rejects with `item-not-found` when there is no such room. */
-  async act<Result>(work: (room: Room) => { effects?: Effects; result: Result }): Promise<Result> {
+  /**
+   * Lets somebody else than a stanza act. Where there is no such room it begins for the founder, who enters it; without one it rejects
+   * with `item-not-found`.
+   */
+  async act<Result>(work: (room: Room) => { effects?: Effects; result: Result }, founder?: Jid): Promise<Result> {
     if (this.#room === undefined) await this.#load()
     try {
-      const room = this.#room
+      if (founder !== undefined) this.services.checkPlaces(founder, this.jid.local)
+      const room = this.#room ?? (founder && this.#begun(founder))
       if (room === undefined) throw notFound()
       const { effects, result } = work(room)
       if (effects !== undefined) await this.#perform(room, effects)
@@ -168,9 +173,11 @@ export class MucRoom implements Resident {
   }
 
   #refuse(stanza: Stanza, error: unknown): void {
+    const { routing } = this.services
     const isExpected = error instanceof StanzaError || error instanceof StoreUnavailable
-    const told = isExpected ? this.services.routing.explain(error) : new StanzaError('internal-server-error')
-    if (mayBounce(stanza) && !isLeaving(stanza)) this.services.routing.send(refusalOf(stanza, told))
+    const told = isExpected ? routing.explain(error) : new StanzaError('internal-server-error')
+    if (stanza.kind !== 'presence') void bounceStanza(routing, stanza, told)
+    else if (mayBounce(stanza) && !isLeaving(stanza)) routing.send(refusalOf(stanza, told))
     if (!isExpected) throw error
   }
 
@@ -200,7 +207,11 @@ export class MucRoom implements Resident {
   #found(stanza: Stanza): Room {
     const { kind, type, from, to } = stanza
     if (kind !== 'presence' || type !== '' || !to!.isFull) throw notFound()
-    return Room.create(this.#options, this.services.beginning(this.jid, from!))
+    return this.#begun(from!)
+  }
+
+  #begun(founder: Jid): Room {
+    return Room.create(this.#options, this.services.beginning(this.jid, founder))
   }
 
   // ---- what comes of it
@@ -401,12 +412,11 @@ const notFound = () => new StanzaError('item-not-found', 'there is no such room'
 
 /** Who could not enter is told so in a presence of rooms: some clients look for that. XEP-0045 §7.2.5 */
 function refusalOf(stanza: Stanza, error: StanzaError): Stanza {
-  const reply = errorReply(stanza, error)
-  return stanza.kind === 'presence' ? reply.withChild(`<x xmlns="${NS.muc}"/>`, NS.muc) : reply
+  return errorReply(stanza, error).withChild(`<x xmlns="${NS.muc}"/>`, NS.muc)
 }
 
 /** Nobody waits to hear that he could not leave. */
-const isLeaving = ({ kind, type }: Stanza) => kind === 'presence' && type === 'unavailable'
+const isLeaving = ({ type }: Stanza) => type === 'unavailable'
 
 const asStored = ({ jid, affiliation, nick, reason }: MucAffiliation): MucAffiliation => ({
   jid,

@@ -14,10 +14,13 @@ import type { IqAnswer } from '../routing/iq.js'
 import type { End, Residence, ResidentActor, Work } from '../routing/residence.js'
 import type { RoomService } from '../routing/room-archive.js'
 import type { Discovery } from './discovery.js'
-import type { ModuleServer } from './module.js'
+import { type ModuleServer, OfferKey } from './module.js'
 import type { MucOptions } from './muc-options.js'
 import { roomConfigOf } from './muc-options.js'
 import { MucRoom, type RoomServices } from './muc-room.js'
+
+/** The rooms of a host, for `operations/`. */
+export const mucRooms = new OfferKey<MucService>('rooms')
 
 /** Rooms on a page of service discovery. */
 const roomsPerPage = 100
@@ -102,10 +105,23 @@ export class MucService implements RoomService {
 
   // ---- the rooms
 
-  /** Lets something be done in a room; rejects with the `StanzaError` of the rules, and with `item-not-found` where there is no such room. */
-  inRoom<Result>(room: string, work: (room: Room) => { effects?: Effects; result: Result }): Promise<Result> {
+  /** The domain of the rooms. */
+  get jid(): Jid {
+    return this.#domain
+  }
+
+  /**
+   * Lets something be done in a room; rejects with the `StanzaError` of the rules, and with `item-not-found` where there is no such room
+   * and nobody who founds it.
+   */
+  inRoom<Result>(
+    room: string,
+    work: (room: Room) => { effects?: Effects; result: Result },
+    founder?: Jid,
+  ): Promise<Result> {
     return new Promise((resolve, reject) => {
-      const done = () => (this.#rooms.get(room)?.room?.act(work) ?? Promise.reject(busy())).then(resolve, reject)
+      const act = () => this.#rooms.get(room)?.room?.act(work, founder) ?? Promise.reject(busy())
+      const done = () => act().then(resolve, reject)
       try {
         this.#give(room, actor => actor.perform(done))
       } catch (error) {
@@ -278,8 +294,8 @@ export class MucService implements RoomService {
 
   /** An account is gone, and with it what it was in the rooms. */
   async accountRemoved(account: Jid): Promise<void> {
-    const rooms = await this.#server.store.muc.affiliated(this.#domain.text, account.bareText)
-    for (const room of rooms) {
+    const affiliated = await this.#server.store.muc.affiliated(this.#domain.text, account.bareText)
+    for (const room of affiliated) {
       await this.inRoom(room, found => {
         try {
           return { effects: found.setAffiliation(account.bare, 'none'), result: undefined }
@@ -289,6 +305,10 @@ export class MucService implements RoomService {
           throw error
         }
       })
+    }
+    // It may be in rooms without a client that would leave them.
+    for (const room of [...(this.#places.get(account.bareText) ?? [])]) {
+      await this.inRoom(room, found => ({ effects: found.drop(account.bare), result: undefined })).catch(unlessGone)
     }
   }
 
@@ -348,6 +368,11 @@ export class MucService implements RoomService {
     }
     return jid.local
   }
+}
+
+/** A room that is not there any more needs nobody to leave it. */
+function unlessGone(error: unknown): void {
+  if (!(error instanceof StanzaError && error.condition === 'item-not-found')) throw error
 }
 
 const busy = () => new StanzaError('resource-constraint', 'too much waits for this room')

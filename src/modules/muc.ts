@@ -3,7 +3,7 @@ import { NS } from '../protocols/namespaces.js'
 import { Discovery } from './discovery.js'
 import { defineModule } from './module.js'
 import { mucOptions, unsupportedMuc } from './muc-options.js'
-import { MucService } from './muc-service.js'
+import { MucService, mucRooms } from './muc-service.js'
 
 /** What the service itself says it can. */
 const features = [NS.discoInfo, NS.discoItems, NS.muc, NS.occupantId, NS.resultSets, NS.vcard]
@@ -42,6 +42,7 @@ export const muc = defineModule({
     if (release === undefined) throw new Error(`the domain ${domain.text} is served already`)
     server.onStop(release)
     server.onStop(routing.rooms.serve(domain.text, service))
+    server.offer(mucRooms, service)
     const answers = [
       ['get', NS.discoInfo, 'query', service.info.bind(service)],
       ['get', NS.discoItems, 'query', service.listRooms.bind(service)],

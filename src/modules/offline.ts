@@ -7,7 +7,7 @@ import type { Jid } from '../protocols/jid.js'
 import { offlineFate, stamped } from '../protocols/offline.js'
 import { Stanza } from '../protocols/stanza/stanza.js'
 import { drop, type Transformed } from '../routing/hooks.js'
-import type { Session } from '../sessions/session.js'
+import { type Session, takesMessages } from '../sessions/session.js'
 import type { StoredCopy, WaitingMessages } from '../sessions/stream-management.js'
 import type { OfflineMessage } from '../storage/store.js'
 import { backend, riak, unsupportedBackend } from './backend.js'
@@ -189,9 +189,7 @@ class OfflineMessages implements WaitingMessages {
     if (message.to?.text === jid.text) return true
     // RFC 6121 §8.5.2.1.1: all of the highest priority have it.
     const others = this.#server.routing.sessions.resources(jid.bareText)
-    return !others.some(
-      other => other.isDetached !== true && takesMessages(other) && other.priority >= Math.max(priority, 0),
-    )
+    return !others.some(other => other.isDetached !== true && takesMessages(other) && other.priority >= priority)
   }
 
   #write(account: Jid, message: Stanza, at: number): Copy {
@@ -288,5 +286,3 @@ class OfflineMessages implements WaitingMessages {
     return value === 'deny' ? 0 : defaultLimit
   }
 }
-
-const takesMessages = (session: Session) => session.presence !== undefined && session.priority >= 0

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { posint } from '../config/primitives.js'
 import { NS } from '../protocols/namespaces.js'
 import { Stanza } from '../protocols/stanza/stanza.js'
-import type { Session } from '../sessions/session.js'
+import { isSession, type Session } from '../sessions/session.js'
 import { iqdisc, unsupportedIqdisc } from './iqdisc.js'
 import { defineModule, type ModuleServer } from './module.js'
 
@@ -33,8 +33,16 @@ export const ping = defineModule({
     if (!options.send_pings) return
     const pings = new ClientPings(server, options)
     const { hooks } = server
-    server.onStop(hooks.sessionOpened.observe(session => pings.heard(session)))
-    server.onStop(hooks.sent.observe({}, (_stanza, session) => pings.heard(session)))
+    server.onStop(
+      hooks.sessionOpened.observe(session => {
+        if (session.onlyListens !== true) pings.heard(session)
+      }),
+    )
+    server.onStop(
+      hooks.sent.observe({}, (_stanza, sender) => {
+        if (isSession(sender)) pings.heard(sender)
+      }),
+    )
     server.onStop(hooks.sessionClosed.observe(({ session }) => pings.forget(session)))
     server.onStop(() => pings.stop())
   },

@@ -50,6 +50,7 @@ class PrivacyCommands {
   /** XEP-0016 §2.3 */
   async get(iq: Stanza): Promise<IqAnswer> {
     const account = ownerOf(iq)
+    this.#server.hooks.counters.modPrivacyGets++
     const name = readPrivacyGet(queryOf(iq))
     const view = await this.#privacy.lists.get(account)
     if (name !== undefined) return listElement(existing(view, name).list)
@@ -60,10 +61,14 @@ class PrivacyCommands {
   async set(iq: Stanza): Promise<IqAnswer> {
     const account = ownerOf(iq)
     const wanted = readPrivacySet(queryOf(iq))
+    const { counters } = this.#server.hooks
+    counters.modPrivacySets++
     switch (wanted.action) {
       case 'active':
+        counters.modPrivacySetsActive++
         return this.#activate(iq, account, wanted.name)
       case 'default':
+        counters.modPrivacySetsDefault++
         return this.#setDefault(iq, account, wanted.name)
       case 'put':
         return this.#put(account, wanted.list)
@@ -146,6 +151,7 @@ class PrivacyCommands {
     const { routing } = this.#server
     for (const { jid } of routing.sessions.resources(account.bareText)) {
       this.#pushes += 1
+      this.#server.hooks.counters.modPrivacyPush++
       const push = new Element('iq', { type: 'set', id: `privacy${this.#pushes}`, from: account.text, to: jid.text })
       push.c('query', { xmlns: NS.privacy }).c('list', { name })
       routing.send(Stanza.fromElement(push))

@@ -121,6 +121,7 @@ class Registration {
       release()
       throw error
     }
+    server.hooks.counters.modRegisterCount++
     this.#welcome(account)
     this.#tellWatchers(account, address)
     return undefined
@@ -157,13 +158,9 @@ class Registration {
   async #remove(iq: Stanza, account: Jid): Promise<IqAnswer> {
     const { routing, accounts } = this.#server
     // The result has to go out while there is a session to take it.
-    const confirm = () => void routing.route(iqResult(iq))
-    const isRemoved = await removeAccount(
-      routing,
-      account,
-      () => accounts.remove(account.local, account.domain),
-      confirm,
-    )
+    const committed = () => void routing.route(iqResult(iq))
+    const remove = () => accounts.remove(account.local, account.domain)
+    const isRemoved = await removeAccount(routing, account, remove, { committed, condition: 'not-authorized' })
     if (!isRemoved) throw new StanzaError('registration-required')
     return answered
   }

@@ -2,10 +2,9 @@ import { z } from 'zod'
 import { StanzaError } from '../protocols/errors.js'
 import type { Jid } from '../protocols/jid.js'
 import { NS } from '../protocols/namespaces.js'
-import { itemElement, type RosterSet, readRosterSet, rosterLimits, rosterQuery } from '../protocols/roster.js'
+import { itemElement, readRosterSet, rosterQuery } from '../protocols/roster.js'
 import { iqResult, type Stanza } from '../protocols/stanza/stanza.js'
 import { answered, type IqAnswer } from '../routing/iq.js'
-import { pushItem } from '../sessions/roster-push.js'
 import type { RosterView } from '../sessions/rosters.js'
 import { backend, riak, unsupportedBackend } from './backend.js'
 import { iqdisc, unsupportedIqdisc } from './iqdisc.js'
@@ -54,6 +53,7 @@ const after =
 /** RFC 6121 §2.1.4, §2.2, §2.6 */
 function get(server: ModuleServer, iq: Stanza, versioning: boolean): IqAnswer | Promise<IqAnswer> {
   checkOwner(iq)
+  server.hooks.counters.modRosterGets++
   const { sessions, rosters } = server.routing
   const session = sessions.byFull(iq.from!.text)
   // From here on it gets pushes, also while the roster is being read: a push that comes first tells nothing older.
@@ -88,37 +88,14 @@ function* itemElements(view: RosterView) {
 /** RFC 6121 §2.3 to §2.5: the result after commit, then the pushes. */
 async function set(server: ModuleServer, iq: Stanza): Promise<IqAnswer> {
   checkOwner(iq)
+  server.hooks.counters.modRosterSets++
   const wanted = readRosterSet(iq.element.getChild('query', NS.roster)!)
   const account = iq.to!
   const { subscriptions, route } = server.routing
   const confirm = () => void route(iqResult(iq))
   if (wanted.action === 'remove') await subscriptions.remove(account, wanted.jid, confirm)
-  else await put(server, iq, wanted, confirm)
+  else await subscriptions.put(account, wanted, confirm)
   return answered
-}
-
-async function put(
-  server: ModuleServer,
-  iq: Stanza,
-  wanted: RosterSet & { action: 'put' },
-  confirm: () => void,
-): Promise<void> {
-  const account = iq.to!
-  const jid = wanted.jid.text
-  if (jid === account.text) throw new StanzaError('not-allowed', 'an account is no contact of its own')
-  await server.routing.rosters.change(account, view => {
-    const before = view.items.get(jid)
-    if (!before && view.items.size >= rosterLimits.items) throw new StanzaError('not-allowed', 'the roster is full')
-    const { subscription = 'none', ask = false, approved = false } = before ?? {}
-    const item = { jid, name: wanted.name, groups: wanted.groups, subscription, ask, approved }
-    return {
-      change: { put: [item] },
-      committed: after => {
-        confirm()
-        pushItem(server.routing, account, item, after.version)
-      },
-    }
-  })
 }
 
 /** Nobody reads or changes somebody else's roster. RFC 6121 §2.3.3 */
