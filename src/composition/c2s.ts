@@ -151,6 +151,7 @@ export async function clientServices(
     streamManagement: host => routing.sessions.streamManagement.get(host),
     heldStanzas: host => routing.sessions.heldStanzas.get(host),
     waitingMessages: host => routing.sessions.waitingMessages.get(host),
+    hostCounters: host => routing.hooksOf(host).counters,
     sessionAt: jid => routing.sessions.byFull(jid.text),
     newResource: () => `${randomText(8, 'hex')}${clock.wall()}`,
     features: (host, isAuthenticated) => running.streamFeatures(host, { isAuthenticated }),

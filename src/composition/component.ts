@@ -3,7 +3,8 @@ import type { AccessRules } from '../auth/access-rules.js'
 import type { ServiceListenerConfig } from '../config/listen-xmpp.js'
 import { StanzaError } from '../protocols/errors.js'
 import { Jid } from '../protocols/jid.js'
-import { errorReply, mayBounce, type Stanza } from '../protocols/stanza/stanza.js'
+import type { Stanza } from '../protocols/stanza/stanza.js'
+import { bounceStanza } from '../routing/bounce.js'
 import type { Routing } from '../routing/services.js'
 import type { Base } from './base.js'
 import { isLoopback } from './c2s.js'
@@ -54,9 +55,7 @@ export function componentServices(
     },
     unregister: (domains, route) => routes.remove(domains, route),
     route: stanza => routing.route(stanza),
-    bounce(stanza) {
-      if (mayBounce(stanza)) return routing.route(errorReply(stanza, new StanzaError('service-unavailable')))
-    },
+    bounce: stanza => bounceStanza(routing, stanza, new StanzaError('service-unavailable')),
   }
 }
 

@@ -26,6 +26,8 @@ export async function startListeners(
   federation: Federation | undefined,
   health: () => 'ok' | 'starting' | 'draining' | 'storage',
   operations: OperationServices,
+  metrics: HttpNeeds['metrics'],
+  introspection: HttpNeeds['introspection'],
 ): Promise<Address[]> {
   const { config, runtime, later } = base
   const branch = startBranch(runtime, 'listeners')
@@ -48,6 +50,8 @@ export async function startListeners(
   const needs: HttpNeeds = {
     health,
     operations,
+    metrics,
+    introspection,
     warnOfLogins: (address, entrance) => warnOfLogins(base, address, entrance, authenticator),
     clients: entrance => clientServices(base, entrance, routing, running, authenticator),
     components: async (name, options) =>

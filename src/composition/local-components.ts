@@ -3,7 +3,8 @@ import { actorName, spawnActor, stopTree } from '../actors/runtime/index.js'
 import { longLived } from '../actors/supervision.js'
 import { StanzaError } from '../protocols/errors.js'
 import { prepareDomain } from '../protocols/jid.js'
-import { errorReply, mayBounce, Stanza } from '../protocols/stanza/stanza.js'
+import { Stanza } from '../protocols/stanza/stanza.js'
+import { bounceStanza } from '../routing/bounce.js'
 import type { Routing } from '../routing/services.js'
 import type { Base } from './base.js'
 
@@ -50,7 +51,7 @@ export function localComponents({ config, runtime, later }: Base, routing: Routi
     const services = {
       handle: (stanza: Stanza) => handle(routing, stanza, () => handler(stanza.toString(), component)),
       unregister,
-      bounce: (stanza: Stanza) => bounce(routing, stanza, new StanzaError('service-unavailable')),
+      bounce: (stanza: Stanza) => bounceStanza(routing, stanza, new StanzaError('service-unavailable')),
     }
     const start = () =>
       spawnActor(
@@ -79,15 +80,11 @@ function own(xml: string, domain: string): Stanza {
 }
 
 function handle(routing: Routing, stanza: Stanza, work: () => void | Promise<void>): void | Promise<void> {
-  const failed = (error: unknown) => bounce(routing, stanza, routing.explain(error))
+  const failed = (error: unknown) => bounceStanza(routing, stanza, routing.explain(error))
   try {
     const waiting = work()
     if (waiting instanceof Promise) return waiting.catch(failed)
   } catch (error) {
     return failed(error)
   }
-}
-
-function bounce(routing: Routing, stanza: Stanza, error: StanzaError): void | Promise<void> {
-  if (stanza.from !== undefined && mayBounce(stanza)) return routing.route(errorReply(stanza, error))
 }

@@ -8,7 +8,7 @@ const MAX_STANZA = 8_000_000
 
 /** What every stream needs of the server, whoever is at its other end. */
 export function streamServices(base: Base, name: string, maxStanzaSize: number | undefined): StreamServices {
-  const { config, clock, emit, counters, runtime, backlog } = base
+  const { config, clock, emit, counters, sizes, runtime, backlog } = base
   return {
     listener: name,
     language: config.general.language,
@@ -17,6 +17,7 @@ export function streamServices(base: Base, name: string, maxStanzaSize: number |
       flushLater: target => runtime.flushLater(target),
       now: () => clock.now(),
       traffic: counters,
+      sizes,
       newAlarm: target => new TransportAlarm(runtime.deadlines, target),
     },
     emit,

@@ -1,5 +1,6 @@
 import type { Context } from 'koa'
 import type { z } from 'zod'
+import { StoreUnavailable } from '../../storage/store.js'
 import { type Asked, empty, type HttpHandler } from '../app.js'
 import { readRequestBody } from '../request-body.js'
 import { type Answer, Refused } from './answer.js'
@@ -30,10 +31,12 @@ export interface ReadCall<User, Body, Query> extends Call<User> {
   readonly query: Query
 }
 
-/** What a status means, and the schema of its JSON body. */
+/** What a status means, and the schema of its body. */
 export interface Response {
   readonly description: string
   readonly schema?: z.ZodType
+  /** Media type of the body, for the documents; JSON when it is left out. */
+  readonly type?: string
 }
 
 /** One method of a resource. Made with `operation`, so that the types of `handle` follow the schemas. */
@@ -68,7 +71,7 @@ export function operation<User, Body extends z.ZodType = z.ZodUndefined, Query e
 export interface Resource<User> {
   readonly operations: Readonly<Partial<Record<Method, Operation<User>>>>
   /** Who asks; throws `Refused`. */
-  authorize(ctx: Context): User | Promise<User>
+  authorize(ctx: Context, asked: Asked): User | Promise<User>
   /** OPTIONS is answered only to those who may ask. A-4 */
   readonly isOptionsGuarded?: boolean
   /** Of the answer to OPTIONS. */
@@ -100,16 +103,23 @@ export async function serve<User>(resource: Resource<User>, ctx: Context, asked:
     const answer = await decide(resource, methods, ctx, asked)
     if (answer !== undefined) write(resource, ctx, answer)
   } catch (error) {
-    if (!(error instanceof Refused)) throw error
-    empty(ctx, error.status)
-    if (error.text !== '') {
-      ctx.body = error.text
-      ctx.type = 'text/plain'
-      ctx.status = error.status
-    }
-    ctx.set(error.headers)
+    refuse(ctx, error)
   }
   if (resource.headers !== undefined) ctx.set(resource.headers(ctx, methods))
+}
+
+/** Answers with what was thrown, where that is a `Refused` or the state of the store; throws anything else again. */
+export function refuse(ctx: Context, error: unknown): void {
+  // Where the store is, its state is told.
+  const refused = error instanceof StoreUnavailable ? new Refused(503) : error
+  if (!(refused instanceof Refused)) throw refused
+  empty(ctx, refused.status)
+  if (refused.text !== '') {
+    ctx.body = refused.text
+    ctx.type = 'text/plain'
+    ctx.status = refused.status
+  }
+  ctx.set(refused.headers)
 }
 
 async function decide<User>(
@@ -123,7 +133,7 @@ async function decide<User>(
   if (!methods.includes(method)) throw new Refused(405, '', { allow: methods.join(', ') })
   if (method === 'OPTIONS' && isOptionsGuarded !== true)
     return { status: 200, ...(optionsHeaders && { headers: optionsHeaders }) }
-  const user = await resource.authorize(ctx)
+  const user = await resource.authorize(ctx, asked)
   if (method === 'OPTIONS') return { status: 200, ...(optionsHeaders && { headers: optionsHeaders }) }
   // It is one of `methods`.
   const found = operations[method as Method]!
