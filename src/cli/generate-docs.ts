@@ -3,10 +3,13 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { configurationJsonSchema, configurationMarkdown } from '../config/document.js'
 import { configSchema, type ModuleOptions } from '../config/root.js'
+import { adminApiDocument } from '../http/api-docs/admin-api.js'
+import { clientApiDocument } from '../http/api-docs/client-api.js'
 import { modules } from '../modules/index.js'
+import { clientTypes } from './client-types.js'
 
 /*
- * Writes what is generated below docs/, or with --check tells what is out of date. Run by `npm run docs` and `npm run docs:check`.
+ * Writes what is generated, or with --check tells what is out of date. Run by `npm run docs` and `npm run docs:check`.
  */
 
 /** What docs/xeps.md needs to know of a module. */
@@ -15,15 +18,22 @@ export interface ModuleFacts {
   readonly implements: readonly string[]
 }
 
-/** The generated files by their names below docs/. */
+/** The generated files by their names below docs/; the types of the client stand with its sources. */
 export function generatedDocs(list: readonly (ModuleOptions & ModuleFacts)[]): Map<string, string> {
   const schema = configSchema(list)
+  const [clientApi, adminApi] = [clientApiDocument(), adminApiDocument()]
   return new Map([
     ['configuration.md', configurationMarkdown(schema)],
-    ['meerkat.schema.json', `${JSON.stringify(configurationJsonSchema(schema), null, 2)}\n`],
+    ['meerkat.schema.json', jsonText(configurationJsonSchema(schema))],
+    ['openapi.json', jsonText(clientApi)],
+    ['openapi-admin.json', jsonText(adminApi)],
+    ['../src/client/operations.ts', clientTypes(clientApi, 'docs/openapi.json')],
+    ['../src/client/admin-operations.ts', clientTypes(adminApi, 'docs/openapi-admin.json')],
     ['xeps.md', xepsMarkdown(list)],
   ])
 }
+
+const jsonText = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`
 
 /** docs/xeps.md: which module implements which specification. */
 export function xepsMarkdown(list: readonly ModuleFacts[]): string {
@@ -64,7 +74,8 @@ function main() {
   const folder = join(import.meta.dirname, '../../docs')
   const changed = updateDocs(folder, generatedDocs(modules), isCheck)
   if (!isCheck || changed.length === 0) return
-  for (const name of changed) process.stderr.write(`docs/${name} is not what the sources say: run npm run docs\n`)
+  for (const name of changed)
+    process.stderr.write(`${join('docs', name)} is not what the sources say: run npm run docs\n`)
   process.exitCode = 1
 }
 
