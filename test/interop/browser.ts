@@ -32,7 +32,11 @@ export interface Locator {
   fill(text: string): Promise<void>
   press(key: string): Promise<void>
   first(): Locator
-  waitFor(): Promise<void>
+  scrollIntoViewIfNeeded(): Promise<void>
+  waitFor(options?: { state: 'visible' | 'detached' }): Promise<void>
+  count(): Promise<number>
+  selectOption(value: string): Promise<unknown>
+  textContent(): Promise<string | null>
 }
 
 interface WebSocketFrame {
@@ -44,22 +48,42 @@ interface BrowserWebSocket {
 }
 
 interface HttpRequest {
+  url(): string
   postData(): string | null
+}
+
+interface ConsoleMessage {
+  type(): string
+  text(): string
+}
+
+export interface PageOptions {
+  readonly viewport?: { readonly width: number; readonly height: number }
+  readonly colorScheme?: 'light' | 'dark'
+  readonly reducedMotion?: 'reduce' | 'no-preference'
+  /** For HTTP Basic. */
+  readonly httpCredentials?: { readonly username: string; readonly password: string }
 }
 
 export interface Page {
   on(event: 'websocket', listener: (webSocket: BrowserWebSocket) => void): void
   on(event: 'request', listener: (request: HttpRequest) => void): void
   on(event: 'pageerror', listener: (error: Error) => void): void
+  on(event: 'console', listener: (message: ConsoleMessage) => void): void
+  /** Of an expression in the page. */
+  evaluate<T>(expression: string): Promise<T>
+  setViewportSize(size: { width: number; height: number }): Promise<void>
+  emulateMedia(media: { colorScheme: 'light' | 'dark' }): Promise<void>
+  readonly keyboard: { press(key: string): Promise<void> }
   goto(url: string): Promise<unknown>
   reload(): Promise<unknown>
-  locator(selector: string, options?: { hasText: string }): Locator
+  locator(selector: string, options?: { hasText: string | RegExp }): Locator
   screenshot(options: { path: string }): Promise<unknown>
   setDefaultTimeout(ms: number): void
 }
 
 interface Browser {
-  newContext(options: { viewport: { width: number; height: number } }): Promise<{ newPage(): Promise<Page> }>
+  newContext(options: PageOptions): Promise<{ newPage(): Promise<Page> }>
   close(): Promise<void>
 }
 
@@ -70,14 +94,14 @@ interface Driver {
 }
 
 /** A browser that closes when the running test ends; each page that it gives has cookies and storage of its own. */
-export async function startedBrowser(): Promise<{ newPage(): Promise<Page> }> {
+export async function startedBrowser(): Promise<{ newPage(options?: PageOptions): Promise<Page> }> {
   const { chromium: browsers }: Driver = await import(pathToFileURL(driver).href)
   const args = ['--no-sandbox', '--disable-dev-shm-usage', '--disable-gpu']
   const browser = await browsers.launch({ executablePath: chromium, headless: true, args })
   onTestFinished(() => browser.close())
   return {
-    async newPage() {
-      const context = await browser.newContext({ viewport: { width: 1100, height: 700 } })
+    async newPage(options = {}) {
+      const context = await browser.newContext({ viewport: { width: 1100, height: 700 }, ...options })
       const page = await context.newPage()
       page.setDefaultTimeout(slow)
       return page

@@ -1,6 +1,8 @@
 import { inject } from 'vitest'
-import { describeClientApi } from '../support/rest-fuzz.js'
+import { describeRequests } from '../support/rest-fuzz.js'
 
-/* 5 000 random requests for each operation of the client API. */
+/* 5 000 random requests for each operation of the REST APIs. */
 
-describeClientApi(Math.ceil(5_000 * inject('soakScale')), 600)
+const runs = Math.ceil(5_000 * inject('soakScale'))
+describeRequests('client', runs, 600)
+describeRequests('admin', runs, 600)

@@ -26,7 +26,9 @@ def told(message):
     return dict(
         **{"from": message["from"].full},
         type=message["type"],
+        id=message["id"],
         body=message["body"],
+        stanza=message["id"],
         condition=message["error"]["condition"] if message["type"] == "error" else None,
         delayed=delay is not None,
         ids=ids,
@@ -105,6 +107,11 @@ class Client(slixmpp.ClientXMPP):
     async def do_last_page(self, max):
         newest = self["xep_0313"].iterate(reverse=True, rsm={"max": max}, total=max)
         return [message["mam_result"]["forwarded"]["stanza"]["body"] async for message in newest]
+
+    async def do_archived(self, body):
+        """The ids, as their senders gave them, of the archived messages with this body."""
+        stanzas = [message["mam_result"]["forwarded"]["stanza"] async for message in self["xep_0313"].iterate()]
+        return [stanza["id"] for stanza in stanzas if stanza["body"] == body]
 
     async def do_metadata(self):
         iq = await self["xep_0313"].get_archive_metadata()
