@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { Command, Option } from 'commander'
 import { configFile, exitCode, readConfig, UserError, wholeNumber } from './cli/args.js'
+import type { StartServer } from './cli/start.js'
 import { ConfigError, formatProblem } from './config/problem.js'
 import { ControlError } from './control/socket.js'
 import { StartupError } from './observability/startup-error.js'
@@ -18,6 +19,27 @@ const output = {
 interface Common {
   config?: string
   json?: true
+}
+
+interface TreeFlags {
+  depth: number
+  limit: number
+  listener?: string
+  jid?: string
+  state?: string[]
+  kind?: string
+  mailbox?: number
+  faults?: number
+}
+
+interface TraceFlags {
+  jid?: string
+  kind?: string
+  namespace?: string
+  direction?: string
+  count: number
+  seconds: number
+  bodies?: true
 }
 
 /** Runs a verb and ends the process with its exit code. */
@@ -72,12 +94,13 @@ verb(program, 'start', 'run the server in the foreground; SIGTERM ends it in goo
   .option('--dev', 'make development certificates where files are missing')
   .action((options: Common & { dev?: true }) =>
     run(options, async (file, isJson) => {
-      const [{ config, notices }, { runStart }, { createServer }] = await Promise.all([
+      const [{ config, notices, modules }, { runStart }, { createServer }] = await Promise.all([
         readConfig(file, process.env),
         import('./cli/start.js'),
         import('./server.js'),
       ])
-      return runStart(config, { dev: options.dev === true, json: isJson, notices }, createServer, output)
+      const start: StartServer = (parsed, given) => createServer(parsed, { ...given, modules })
+      return runStart(config, { dev: options.dev === true, json: isJson, notices }, start, output)
     }),
   )
 
@@ -85,19 +108,86 @@ verb(program, 'check', 'say everything that is wrong with the configuration')
   .option('--dev', 'missing certificate files are fine')
   .action((options: Common & { dev?: true }) =>
     run(options, async (file, isJson) => {
-      const [{ runCheck }, { modules }] = await Promise.all([import('./cli/check.js'), import('./modules/index.js')])
-      return runCheck({ file, env: process.env, dev: options.dev === true, json: isJson, modules }, output)
+      const [{ runCheck }, { availableModules }] = await Promise.all([
+        import('./cli/check.js'),
+        import('./modules/packages.js'),
+      ])
+      const available = await availableModules({ file }, process.env)
+      return runCheck({ file, env: process.env, dev: options.dev === true, json: isJson, ...available }, output)
     }),
   )
 
-verb(program, 'tree', 'show the actors of the running server')
+const list = (text: string) => text.split(',')
+const most = 2_147_483_647
+
+verb(program, 'tree', 'show the actors of the running server; with a filter those that pass it, as a list')
   .argument('[path]', 'actor to start from, such as /root/listeners')
   .option('--depth <n>', 'levels below it', wholeNumber(0, 10), 3)
-  .option('--limit <n>', 'children per actor', wholeNumber(1, 1_000), 10)
-  .action((path: string | undefined, options: Common & { depth: number; limit: number }) =>
+  .option('--limit <n>', 'children per actor, or actors of a list', wholeNumber(1, 1_000), 10)
+  .option('--listener <name>', 'what is below this listener')
+  .option('--jid <text>', 'connections whose JID contains this')
+  .option('--state <states>', 'idle, runnable, busy, hibernated or stopped, with commas between them', list)
+  .option('--kind <kind>', 'such as Connection')
+  .option('--mailbox <n>', 'at least so many waiting messages', wholeNumber(1, most))
+  .option('--faults <n>', 'at least so many faults', wholeNumber(1, most))
+  .action((path: string | undefined, options: Common & TreeFlags) =>
     run(options, async (file, isJson) => {
       const [{ runTree }, dataDir] = await Promise.all([import('./cli/tree.js'), dataDirOf(file)])
-      return runTree({ dataDir, path, depth: options.depth, limit: options.limit, json: isJson }, output)
+      const { depth, limit, listener, jid, state: states, kind, mailbox, faults } = options
+      const filters = { listener, jid, states, kind, mailbox, faults }
+      return runTree({ dataDir, path, depth, limit, json: isJson, filters }, output)
+    }),
+  )
+
+verb(program, 'top', 'show figures and the busiest actors of the running server, until q')
+  .option('--once', 'show them once')
+  .option('--limit <n>', 'actors', wholeNumber(1, 200), 20)
+  .action((options: Common & { once?: true; limit: number }) =>
+    run(options, async (file, isJson) => {
+      const [{ runTop }, dataDir] = await Promise.all([import('./cli/top.js'), dataDirOf(file)])
+      const terminal = { input: process.stdin, output: process.stdout }
+      return runTop({ dataDir, most: options.limit, once: options.once === true, json: isJson }, output, terminal)
+    }),
+  )
+
+verb(program, 'trace', 'show stanzas of clients as they pass, without their texts')
+  .option('--jid <jid>', 'from or to whom, or of whose session: a full or bare JID, or a domain')
+  .addOption(new Option('--kind <kind>', 'stanzas of this kind').choices(['message', 'presence', 'iq']))
+  .option('--namespace <namespace>', 'stanzas whose first child is in it')
+  .addOption(new Option('--direction <direction>', 'as the client sees it').choices(['sent', 'received']))
+  .option('--count <n>', 'stanzas', wholeNumber(1, 1_000), 100)
+  .option('--seconds <n>', 'time', wholeNumber(1, 600), 60)
+  .option('--bodies', 'show their texts too, but for passwords and the like')
+  .action((options: Common & TraceFlags) =>
+    run(options, async (file, isJson) => {
+      const [{ runTrace }, dataDir] = await Promise.all([import('./cli/trace.js'), dataDirOf(file)])
+      const { jid, kind, namespace, direction, count, seconds } = options
+      const asked = { jid, kind, namespace, direction, count, seconds, bodies: options.bodies === true }
+      return runTrace({ dataDir, ...asked, json: isJson }, output)
+    }),
+  )
+
+const sessions = program.command('session').description('look after the sessions of the running server')
+
+verb(sessions, 'list', 'list who is connected')
+  .argument('[search]', 'a part of the JID or of the address')
+  .option('--host <domain>', 'sessions of this domain')
+  .option('--limit <n>', 'sessions', wholeNumber(1, 1_000), 100)
+  .option('--offset <n>', 'sessions to skip', wholeNumber(0, most), 0)
+  .action((search: string | undefined, options: Common & { host?: string; limit: number; offset: number }) =>
+    run(options, async (file, isJson) => {
+      const [{ runSessionList }, dataDir] = await Promise.all([import('./cli/session.js'), dataDirOf(file)])
+      const { host, limit, offset } = options
+      return runSessionList({ dataDir, search, host, limit, offset, json: isJson }, output)
+    }),
+  )
+
+verb(sessions, 'kick', 'end a session')
+  .argument('<jid>', 'a full JID, such as romeo@example.org/orchard')
+  .action((jid: string, options: Common) =>
+    run(options, async (file, isJson) => {
+      const [{ runSessionKick }, dataDir] = await Promise.all([import('./cli/session.js'), dataDirOf(file)])
+      return runSessionKick(jid, { dataDir, json: isJson }, output)
     }),
   )
 

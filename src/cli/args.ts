@@ -1,7 +1,9 @@
 import { InvalidArgumentError } from 'commander'
 import { ConfigError, type Notice } from '../config/problem.js'
 import type { Config } from '../config/root.js'
-import { type ControlReply, type ControlRequest, callControl } from '../control/socket.js'
+import { type ControlReply, type ControlRequest, callControl, streamControl } from '../control/socket.js'
+import type { Module } from '../modules/module.js'
+import type { FeedEvent } from '../observability/feed.js'
 
 /*
  * What the verbs share: where they write, how they fail, how they find the configuration and the running server.
@@ -38,14 +40,15 @@ export const configFile = (option: string | undefined, env: NodeJS.ProcessEnv): 
 export async function readConfig(
   file: string,
   env: NodeJS.ProcessEnv,
-): Promise<{ config: Config; notices: readonly Notice[] }> {
-  const [{ loadConfigFile }, { modules }] = await Promise.all([
+): Promise<{ config: Config; notices: readonly Notice[]; modules: readonly Module[] }> {
+  const [{ loadConfigFile }, { availableModules }] = await Promise.all([
     import('../config/load-file.js'),
-    import('../modules/index.js'),
+    import('../modules/packages.js'),
   ])
-  const { config, problems, notices } = loadConfigFile(file, { modules, env })
+  const available = await availableModules({ file }, env)
+  const { config, problems, notices } = loadConfigFile(file, { ...available, env })
   if (config === undefined) throw new ConfigError(problems)
-  return { config, notices }
+  return { config, notices, modules: available.modules }
 }
 
 /** Reads the value of an option that is a whole number in a range. */
@@ -67,6 +70,20 @@ export async function askServer(dataDir: string, request: ControlRequest): Promi
   const reply = await callControl(dataDir, request, answerMs).catch(notAllowed(dataDir))
   if (reply === undefined) throw new UserError('not-running', `no server runs in ${dataDir}`)
   return resultOf(reply)
+}
+
+/**
+ * What the server that works in `dataDir` tells, as it happens, until it ends that. Leaving the loop hangs up.
+ * @throws UserError as `askServer`
+ */
+export async function* followServer(dataDir: string, request: ControlRequest): AsyncGenerator<FeedEvent> {
+  // Silence has a line of its own every 15 s.
+  const replies = await streamControl(dataDir, request, 3 * answerMs).catch(notAllowed(dataDir))
+  if (replies === undefined) throw new UserError('not-running', `no server runs in ${dataDir}`)
+  for await (const reply of replies) {
+    const events = resultOf(reply)
+    if (Array.isArray(events)) yield* events as FeedEvent[] // our own server's
+  }
 }
 
 function resultOf(reply: ControlReply): unknown {

@@ -1,5 +1,5 @@
 import { loadConfigFile } from '../config/load-file.js'
-import { formatProblem, type Problem } from '../config/problem.js'
+import { type Finding, formatProblem, type Problem } from '../config/problem.js'
 import type { ModuleOptions } from '../config/root.js'
 import { exitCode, type Output } from './args.js'
 import { fileFindings } from './check-files.js'
@@ -11,6 +11,8 @@ export interface CheckOptions {
   dev: boolean
   env: Readonly<Record<string, string | undefined>>
   modules: readonly ModuleOptions[]
+  /** What was wrong with packages of modules. */
+  findings?: readonly Finding[]
 }
 
 /** `meerkat check`: all that is wrong with a configuration file and the files that it names. Resolves with the exit code. */

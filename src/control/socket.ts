@@ -3,11 +3,12 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 import { join, resolve } from 'node:path'
 import { isMainThread } from 'node:worker_threads'
 import { type Emit, thrown } from '../observability/events.js'
+import { Feed } from '../observability/feed.js'
 import { StartupError } from '../observability/startup-error.js'
 
 /*
  * The control socket of a running server: `data_dir/meerkat.sock`, for the owner of the process only. One JSON object per line
- * asks, one per line answers, in order.
+ * asks, one per line answers, in order. A verb that streams answers with lines that say `more`, then with the last one.
  */
 
 export type ControlRequest = { readonly verb: string } & Record<string, unknown>
@@ -15,7 +16,12 @@ export type ControlRequest = { readonly verb: string } & Record<string, unknown>
 export type ControlErrorCode = 'bad-request' | 'unknown-verb' | 'not-found' | 'conflict' | 'unavailable' | 'internal'
 
 export type ControlReply =
-  | { readonly ok: true; readonly result: unknown }
+  | {
+      readonly ok: true
+      readonly result: unknown
+      /** Another line follows; an empty result keeps the connection alive. */
+      readonly more?: true
+    }
   | { readonly ok: false; readonly error: { readonly code: ControlErrorCode; readonly message: string } }
 
 /** Thrown by a handler to refuse a request. The message is for the user. */
@@ -29,7 +35,7 @@ export class ControlError extends Error {
   }
 }
 
-/** Answers one verb; what it returns or resolves to must be JSON. */
+/** Answers one verb; what it returns or resolves to must be JSON, or a feed, whose batches are streamed. */
 export type ControlHandler = (request: ControlRequest) => unknown
 
 export type ControlHandlers = Readonly<Record<string, ControlHandler>>
@@ -133,9 +139,27 @@ async function answerLines(socket: Socket, handlers: ControlHandlers, emit: Emit
   for await (const line of linesOf(socket, maxRequest)) {
     const isTooLong = line === undefined
     const reply = isTooLong ? refusal('bad-request', 'the request is too long') : await answer(line, handlers, emit)
+    if (reply instanceof Feed) {
+      await stream(socket, reply)
+      continue
+    }
     const isTaken = socket.write(`${reply}\n`)
     if (!isTaken && !isTooLong) await drained(socket)
   }
+}
+
+/** Writes as fast as the client reads; one that is gone is noticed at the next line, of which silence has some too. */
+async function stream(socket: Socket, feed: Feed): Promise<void> {
+  const end = () => feed.close()
+  socket.once('close', end)
+  if (socket.destroyed) end()
+  for await (const batch of feed.batches()) {
+    const reply: ControlReply = { ok: true, more: true, result: batch }
+    if (!socket.write(`${JSON.stringify(reply)}\n`)) await drained(socket)
+  }
+  socket.off('close', end)
+  const last: ControlReply = { ok: true, result: null }
+  socket.write(`${JSON.stringify(last)}\n`)
 }
 
 const drained = (socket: Socket) =>
@@ -144,14 +168,16 @@ const drained = (socket: Socket) =>
     socket.once('close', () => resolve())
   })
 
-async function answer(line: string, handlers: ControlHandlers, emit: Emit): Promise<string> {
+async function answer(line: string, handlers: ControlHandlers, emit: Emit): Promise<string | Feed> {
   const request = readRequest(line)
   if (request === undefined) return refusal('bad-request', 'not a JSON object with a verb')
   const { verb } = request
   const handler = Object.hasOwn(handlers, verb) ? handlers[verb] : undefined
   if (handler === undefined) return refusal('unknown-verb', `the server does not know the verb ${JSON.stringify(verb)}`)
   try {
-    const reply: ControlReply = { ok: true, result: (await handler(request)) ?? null }
+    const result = await handler(request)
+    if (result instanceof Feed) return result
+    const reply: ControlReply = { ok: true, result: result ?? null }
     return JSON.stringify(reply)
   } catch (error) {
     if (error instanceof ControlError) return refusal(error.code, error.message)
@@ -230,8 +256,8 @@ async function ask(socket: Socket, request: ControlRequest, timeoutMs: number): 
   try {
     socket.end(`${JSON.stringify(request)}\n`)
     for await (const line of linesOf(socket, maxReply)) {
-      const reply = line === undefined ? undefined : parse(line)
-      if (typeof reply === 'object' && reply !== null && 'ok' in reply) return reply as ControlReply // our own server's
+      const reply = line === undefined ? undefined : readReply(line)
+      if (reply !== undefined) return reply
       throw new ControlError('unavailable', 'the server answered something that is no reply')
     }
     throw new ControlError('unavailable', 'the server hung up without an answer')
@@ -239,6 +265,48 @@ async function ask(socket: Socket, request: ControlRequest, timeoutMs: number): 
     clearTimeout(timer)
     socket.destroy()
   }
+}
+
+/**
+ * The replies of the server that works in `dataDir` to a verb that streams, until the last one; undefined when there is no server.
+ * Leaving the loop hangs up. Throws as `callControl`, but waits `timeoutMs` for each line.
+ */
+export async function streamControl(
+  dataDir: string,
+  request: ControlRequest,
+  timeoutMs: number,
+): Promise<AsyncGenerator<ControlReply> | undefined> {
+  const address = await reachable(dataDir)
+  if (address === undefined) return undefined
+  try {
+    const socket = await connectTo(address.path)
+    return socket && replies(socket, request, timeoutMs)
+  } finally {
+    await address.release()
+  }
+}
+
+async function* replies(socket: Socket, request: ControlRequest, timeoutMs: number): AsyncGenerator<ControlReply> {
+  socket.setTimeout(timeoutMs, () => {
+    socket.destroy(new ControlError('unavailable', `the server said nothing for ${timeoutMs} ms`))
+  })
+  try {
+    socket.write(`${JSON.stringify(request)}\n`)
+    for await (const line of linesOf(socket, maxReply)) {
+      const reply = line === undefined ? undefined : readReply(line)
+      if (reply === undefined) throw new ControlError('unavailable', 'the server answered something that is no reply')
+      yield reply
+      if (!reply.ok || reply.more !== true) return
+    }
+    throw new ControlError('unavailable', 'the server hung up')
+  } finally {
+    socket.destroy()
+  }
+}
+
+function readReply(line: string): ControlReply | undefined {
+  const reply = parse(line)
+  return typeof reply === 'object' && reply !== null && 'ok' in reply ? (reply as ControlReply) : undefined // our own server's
 }
 
 /** A connection, or undefined when nobody listens there. */

@@ -46,7 +46,7 @@ async function loadedWith(more: string): Promise<string[]> {
 const nameOf = (url: string) =>
   /\/node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(url)?.[1] ?? /\/dist\/(.*)/.exec(url)?.[1] ?? url
 
-const packages = ['@koa/router', 'jose', 'koa', 'node-forge', 'pg', 'winston', 'ws']
+const packages = ['@koa/router', 'jose', 'koa', 'node-forge', 'pg', 'prom-client', 'winston', 'ws']
 const http = (handler: string) => `
 [[listen.http]]
   port = 0
@@ -69,6 +69,11 @@ describe('meerkat start', () => {
   it('loads for a handler what it needs, and nothing for the others', async () => {
     const loaded = await loadedWith(http('meerkat_health'))
     expect(loaded.filter(name => packages.includes(name))).toEqual(['koa'])
-    expect(loaded).not.toContain('http/debug.js')
+    expect(loaded.filter(name => /^(http\/debug\/|composition\/introspection)/.test(name))).toEqual([])
+  }, 60_000)
+
+  it('loads the library of Prometheus where there is its handler; that of health waits for the first scrape', async () => {
+    const loaded = await loadedWith(http('mongoose_prometheus_handler'))
+    expect(loaded.filter(name => packages.includes(name))).toEqual(expect.arrayContaining(['koa', 'prom-client']))
   }, 60_000)
 })

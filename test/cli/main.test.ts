@@ -90,12 +90,16 @@ describe('the command line', () => {
   it('says what there is with --help, on stdout', () => {
     const { status, stdout, stderr } = meerkat(['--help'])
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
-    for (const verb of ['start', 'check', 'user', 'cert', 'tree', 'status']) expect(stdout).toContain(`  ${verb}`)
+    for (const verb of ['start', 'check', 'user', 'cert', 'tree', 'top', 'trace', 'session', 'status'])
+      expect(stdout).toContain(`  ${verb}`)
   })
 
   it.each([
     ['start', '--dev'],
     ['tree', '--depth'],
+    ['top', '--once'],
+    ['trace', '--bodies'],
+    ['session list', '--host'],
     ['user passwd', '--password-stdin'],
   ])('%s has --help with %s and --json', (verb, option) => {
     const { status, stdout } = meerkat([...verb.split(' '), '--help'])
