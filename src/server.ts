@@ -19,21 +19,26 @@ import { StorageActor } from './actors/storage.js'
 import { longLived } from './actors/supervision.js'
 import { AccessRules } from './auth/access-rules.js'
 import { type Authenticator, createAuthenticator, serverSecret } from './auth/authenticate.js'
+import { createPasswordLogin } from './auth/password-login.js'
 import type { Address, Base, ServerOptions, Undo } from './composition/base.js'
 import { federate } from './composition/federation.js'
 import { type Component, type ComponentHandler, localComponents } from './composition/local-components.js'
+import type { ServerMetrics } from './composition/metrics.js'
 import { startRemovals } from './composition/removals.js'
 import { maxRate } from './composition/stream.js'
 import { configFor } from './config/for-host.js'
 import type { Config } from './config/root.js'
 import { accountRequests } from './control/account-requests.js'
-import { type ControlRequest, type ControlServer, serveControl } from './control/socket.js'
+import { introspectionRequests } from './control/introspection-requests.js'
+import { type ControlServer, serveControl } from './control/socket.js'
 import { userRequests } from './control/user-requests.js'
 import { type RunningModules, startModules } from './modules/index.js'
 import { systemClock } from './observability/clock.js'
 import { type Counters, createCounters } from './observability/counters.js'
 import { type Emit, silentEvents, thrown } from './observability/events.js'
+import { createSizes } from './observability/metrics/figures.js'
 import type { ServerStatus } from './observability/status.js'
+import type { Introspection } from './operations/introspection.js'
 import type { OperationServices } from './operations/services.js'
 import { StanzaError } from './protocols/errors.js'
 import { Jid } from './protocols/jid.js'
@@ -118,7 +123,8 @@ async function start(config: Config, options: ServerOptions, later: Undo, undoAl
   const reloads: (() => Promise<void>)[] = []
   const onReload = (reload: () => Promise<void>) => void reloads.push(reload)
   const backlog = new Backlog()
-  const base: Base = { config, options, clock, emit, counters, runtime, backlog, onBug, later, onReload }
+  const sizes = showsMetrics(config) ? createSizes() : undefined
+  const base: Base = { config, options, clock, emit, counters, sizes, runtime, backlog, onBug, later, onReload }
 
   // What the listeners take is loaded while the store's worker starts.
   const [store, { startListeners }, { watchReplaced }] = await Promise.all([
@@ -157,10 +163,29 @@ async function start(config: Config, options: ServerOptions, later: Undo, undoAl
   })
   const health = () => (state === 'running' ? (store.isOpen ? 'ok' : 'storage') : state)
   const operations = operationServices(base, store, routing, authenticator, running)
+  let measured: Promise<ServerMetrics> | undefined
+  const metrics = () =>
+    (measured ??= import('./composition/metrics.js').then(({ serverMetrics }) =>
+      serverMetrics(base, routing, store, startedAt),
+    ))
+  let shown: Promise<Introspection> | undefined
+  const introspection = () =>
+    (shown ??= import('./composition/introspection.js').then(({ introspect }) => introspect(base, operations, status)))
   addresses.push(
-    ...(await startListeners(base, rules, routing, running, authenticator, federation, health, operations)),
+    ...(await startListeners(
+      base,
+      rules,
+      routing,
+      running,
+      authenticator,
+      federation,
+      health,
+      operations,
+      metrics,
+      introspection,
+    )),
   )
-  await startControl(base, operations, authenticator, status)
+  await startControl(base, operations, authenticator, status, introspection)
   state = 'running'
   emit('server.ready', { ms: Math.round(clock.now() - startedAt) })
 
@@ -210,6 +235,12 @@ async function start(config: Config, options: ServerOptions, later: Undo, undoAl
 }
 
 // ---- the steps
+
+/** Whether a handler shows what is measured: else it costs nothing. */
+const showsMetrics = ({ listen }: Config) =>
+  listen.http.some(({ handlers: { mongoose_api, mongoose_prometheus_handler, meerkat_health } }) =>
+    [mongoose_api, mongoose_prometheus_handler, meerkat_health].flat().some(mounted => mounted !== undefined),
+  )
 
 /** The data folder, the store, and the actor that owns it. */
 async function startStorage({ config, options, clock, emit, runtime, later }: Base): Promise<RestartableStore> {
@@ -313,7 +344,7 @@ function startAllModules(
   routing: Routing,
   authenticator: Authenticator,
 ): RunningModules {
-  const { config, clock, runtime, later } = base
+  const { config, options, clock, runtime, later } = base
   const branch = startBranch(runtime, 'modules')
   // What modules keep alive may still have something to store.
   later(() => stopTree(branch, 'shutdown', config.general.shutdown_timeout))
@@ -332,13 +363,14 @@ function startAllModules(
       openResidence: (name, options) => openResidence(branch, name, options),
     },
     new Map(config.general.hosts.map(host => [host, configFor(config, host).modules])),
+    options.modules,
   )
   later(() => running.stop())
   return running
 }
 
 function operationServices(
-  { config, clock, emit }: Base,
+  { config, clock, emit, counters }: Base,
   store: RestartableStore,
   routing: Routing,
   authenticator: Authenticator,
@@ -352,6 +384,12 @@ function operationServices(
     emit,
     accounts: {
       ...authenticator,
+      login: createPasswordLogin({ authenticator, clock, emit, counters }),
+      async create(user, host, password) {
+        const made = await authenticator.create(user, host, password)
+        if (made === 'created') routing.hooksOf(host).counters.modRegisterCount++
+        return made
+      },
       // The sessions of a removed account end with it.
       remove: (user, host) => {
         const account = Jid.of(user, host)
@@ -366,17 +404,18 @@ function operationServices(
 }
 
 async function startControl(
-  { config, options, emit, runtime, later }: Base,
+  { config, options, emit, later }: Base,
   { accounts, routing, store }: OperationServices,
   authenticator: Authenticator,
   status: () => ServerStatus,
+  introspection: () => Promise<Introspection>,
 ): Promise<void> {
   if (options.inMemory === true) return
   const control: ControlServer = await serveControl(
     config.general.data_dir,
     {
       status,
-      tree: request => inspect(runtime, ...inspection(request)),
+      ...introspectionRequests(introspection),
       ...userRequests(accounts),
       ...accountRequests({
         store,
@@ -391,12 +430,6 @@ async function startControl(
     emit,
   )
   later(() => control.close())
-}
-
-/** What a `tree` request asks for; anything that is not of its kind is taken as left out. */
-function inspection({ path, depth, limit, offset }: ControlRequest): [string | undefined, InspectOptions] {
-  const page = Object.entries({ depth, limit, offset }).filter(([, value]) => Number.isInteger(value))
-  return [typeof path === 'string' ? path : undefined, Object.fromEntries(page)]
 }
 
 function tellFault({ path, error, action }: FaultEvent, counters: Counters, emit: Emit): void {

@@ -2,7 +2,8 @@
  * `meerkat-xmpp/testing`: a server for tests, in memory, on a port that is free.
  */
 import { loadConfigOrThrow } from './config/load.js'
-import { modules } from './modules/index.js'
+import type { Module } from './modules/module.js'
+import { availableModules } from './modules/packages.js'
 import { createServer, type Internals, type Server, type ServerOptions } from './server.js'
 
 export type { Clock } from './observability/clock.js'
@@ -11,6 +12,8 @@ export type { Internals } from './server.js'
 export interface TestServerOptions extends Pick<ServerOptions, 'clock' | 'events'> {
   /** Laid over the tables of a small default configuration, one level deep: `{ general: { language: 'de' } }`. */
   readonly config?: Readonly<Record<string, object>>
+  /** Modules of your own, for `modules` to name. */
+  readonly ownModules?: readonly Module[]
   /** Instead of the shipped list. */
   readonly modules?: Readonly<Record<string, object>>
 }
@@ -42,9 +45,17 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     ]),
   )
   const object = options.modules === undefined ? tables : { ...tables, modules: options.modules }
-  const { config } = loadConfigOrThrow({ object, folder: process.cwd() }, { modules })
+  const place = { object, folder: process.cwd() }
+  const available = await availableModules(place, {}, options.ownModules)
+  const { config } = loadConfigOrThrow(place, available)
   const { clock, events } = options
-  const server = await createServer(config, { inMemory: true, ...(clock && { clock }), ...(events && { events }) })
+  const { modules } = available
+  const server = await createServer(config, {
+    inMemory: true,
+    modules,
+    ...(clock && { clock }),
+    ...(events && { events }),
+  })
   const host = config.general.hosts[0]! // the schema wants one
   return {
     ...server,

@@ -17,6 +17,8 @@ const src = join(root, 'src')
 const leaves = ['config', 'observability', 'tls']
 const rows: Record<string, string[]> = {
   protocols: [],
+  // Runs in other people's programs.
+  client: [],
 
   config: ['protocols'],
   observability: ['protocols'],
@@ -129,9 +131,17 @@ describe('the architecture', () => {
   it.each([
     ['pg', 'storage/postgres/'],
     ['libsql', 'storage/'],
+    ['prom-client', 'http/prometheus/'],
   ])('imports %s in %s only', (name, folder) => {
     const wrong = imports.filter(one => one.target === name && !one.file.startsWith(folder))
     expect(wrong.map(tell)).toEqual([])
+  })
+
+  it('imports nothing in client that a browser does not have', () => {
+    expect(imports.filter(one => partOf(one.file) === 'client' && !one.isOurs).map(tell)).toEqual([])
+    expect(
+      files.filter(file => partOf(file) === 'client' && /\b(Buffer|process|require)\b/.test(textOf(file))),
+    ).toEqual([])
   })
 
   it('keeps protocols free of sockets, files, threads, clocks and randomness', () => {

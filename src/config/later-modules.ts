@@ -10,13 +10,10 @@ const unread = z.looseObject({}).meta({ description: 'Not built; its options are
 /** Modules that are built later. */
 export const laterModules: Readonly<Record<string, z.ZodType>> = {
   mod_auth_token: unread,
-  mod_commands: unread,
   mod_event_pusher: unread,
   mod_http_upload: unread,
   mod_inbox: unread,
   mod_keystore: unread,
-  mod_muc_commands: unread,
-  mod_muc_light_commands: unread,
   mod_muc_log: unread,
   mod_offline_stub: unread,
   mod_pubsub: unread,

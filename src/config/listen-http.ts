@@ -26,6 +26,20 @@ const pattern = (example: string) =>
 const handler = (example: string, description: string) =>
   z.strictObject({ host, path: pattern(example) }).meta({ description, example: { host: '_', path: example } })
 
+/** Where the client API is mounted usually; the documents have it there. spec/rest-client.md */
+export const clientApiPaths = {
+  mongoose_client_api_messages: '/api/messages/[:with]',
+  mongoose_client_api_contacts: '/api/contacts/[:jid]',
+  mongoose_client_api_rooms: '/api/rooms/[:id]',
+  mongoose_client_api_rooms_config: '/api/rooms/[:id]/config',
+  mongoose_client_api_rooms_users: '/api/rooms/:id/users/[:user]',
+  mongoose_client_api_rooms_messages: '/api/rooms/[:id]/messages',
+} as const
+
+/** One of the handlers of the client API. */
+const clientApi = (type: keyof typeof clientApiPaths, about: string) =>
+  handler(clientApiPaths[type], `REST API for clients: ${about}.`)
+
 const username = nestring()
   .optional()
   .meta({ unset: 'none', description: 'User name that is asked for; needs `password`.', example: 'admin' })
@@ -60,15 +74,12 @@ const handlerTypes = {
     description: 'REST API for administration. Without credentials on a loopback address only.',
     example: { host: 'localhost', path: '/api' },
   }),
-  mongoose_client_api_messages: handler('/api/messages/[:with]', 'REST API for clients: messages.'),
-  mongoose_client_api_contacts: handler('/api/contacts/[:jid]', 'REST API for clients: the roster.'),
-  mongoose_client_api_rooms: handler('/api/rooms/[:id]', 'REST API for clients: rooms.'),
-  mongoose_client_api_rooms_config: handler(
-    '/api/rooms/[:id]/config',
-    'REST API for clients: configuration of a room.',
-  ),
-  mongoose_client_api_rooms_users: handler('/api/rooms/:id/users/[:user]', 'REST API for clients: members of a room.'),
-  mongoose_client_api_rooms_messages: handler('/api/rooms/[:id]/messages', 'REST API for clients: messages of a room.'),
+  mongoose_client_api_messages: clientApi('mongoose_client_api_messages', 'messages'),
+  mongoose_client_api_contacts: clientApi('mongoose_client_api_contacts', 'the roster'),
+  mongoose_client_api_rooms: clientApi('mongoose_client_api_rooms', 'rooms'),
+  mongoose_client_api_rooms_config: clientApi('mongoose_client_api_rooms_config', 'configuration of a room'),
+  mongoose_client_api_rooms_users: clientApi('mongoose_client_api_rooms_users', 'members of a room'),
+  mongoose_client_api_rooms_messages: clientApi('mongoose_client_api_rooms_messages', 'messages of a room'),
   mongoose_api_client: handler('/api', 'An older user API of the reference server; not supported.'),
   lasse_handler: z
     .strictObject({
@@ -91,7 +102,7 @@ const handlerTypes = {
         .meta({ description: 'APIs that are mounted.', example: ['mongoose_api_metrics'] }),
     })
     .meta({
-      description: 'Metrics as JSON.',
+      description: 'Metrics and accounts as JSON or XML, for whoever reaches the port.',
       example: { host: 'localhost', path: '/api', handlers: ['mongoose_api_metrics'] },
     }),
   mongoose_prometheus_handler: handler('/metrics/[...]', 'Metrics in the format of Prometheus.'),
@@ -112,12 +123,15 @@ const handlerTypes = {
       example: { host: '_', path: '/api-docs/[...]', type: 'priv_dir', app: 'cowboy_swagger', content_path: 'swagger' },
     }),
   meerkat_debug: z.strictObject({ host, path: pattern('/debug').default('/debug'), username, password }).meta({
-    description: 'The tree of actors. Without credentials on a loopback address only.',
+    description: 'The tree of actors, as a page and as JSON. Without credentials on a loopback address only.',
     example: { host: '_' },
   }),
   meerkat_health: z
     .strictObject({ host, path: pattern('/').default('/') })
-    .meta({ description: 'Health of the server, for balancers and supervisors.', example: { host: '_' } }),
+    .meta({
+      description: 'Health of the server, for balancers and supervisors; below its path `metrics`, for Prometheus.',
+      example: { host: '_' },
+    }),
 }
 
 const arrayOf = <T extends z.ZodType>(member: T) => z.array(member).optional()

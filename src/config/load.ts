@@ -30,6 +30,8 @@ export interface LoadOptions {
   modules: readonly ModuleOptions[]
   /** Variables that strings of a file may use, and those that `auth.jwt.secret.env` names; in objects only the latter. */
   env?: Environment
+  /** What was found wrong while the modules were loaded. */
+  findings?: readonly Finding[]
   /** False leaves out what is `not_supported` and `not_supported_yet`: for tests of the grammar alone. */
   refusesUnbuilt?: boolean
 }
@@ -79,7 +81,7 @@ function loadData(
   const result = schema.safeParse(document.data)
   const whole = result.success ? result.data : mended(schema, document.data)
 
-  const found: Finding[] = [...document.findings, ...variables]
+  const found: Finding[] = [...document.findings, ...variables, ...(options.findings ?? [])]
   if (!result.success) add(found, findingsOf(result.error.issues, schema, document.data))
   add(found, referenceFindings(schema, document.data))
   if (whole !== undefined) add(found, ruleFindings(whole))
@@ -94,7 +96,7 @@ function loadData(
   const located = (findings: readonly Finding[]) => problemsOf(findings, file, index, document)
   if (found.length > 0 || !result.success) return { config: undefined, problems: located(found), notices: [], located }
   return {
-    config: frozen(completed(result.data, schema, folder, modules)),
+    config: frozen(completed(inOrder(result.data, document.data), schema, folder, modules)),
     problems: [],
     notices: harmlessNotices(document.data),
     located,
@@ -128,6 +130,19 @@ function add(found: Finding[], more: readonly RuleFinding[]) {
 function isRelated(a: Path, b: Path): boolean {
   const length = Math.min(a.length, b.length)
   return a.slice(0, length).every((key, index) => key === b[index])
+}
+
+/** The types of handlers of each HTTP listener as the file has them: the first that can answer does. spec/http-listener.md HP-5 */
+function inOrder(config: FileConfig, data: unknown): FileConfig {
+  // The cast: what has passed the schema has its shape.
+  const given = (data as { listen?: { http?: { handlers?: object }[] } }).listen?.http ?? []
+  const http = config.listen.http.map((listener, index) => {
+    const { handlers } = listener
+    const order = Object.keys(given[index]?.handlers ?? {})
+    const sorted = Object.entries(handlers).sort(([one], [other]) => order.indexOf(one) - order.indexOf(other))
+    return { ...listener, handlers: Object.fromEntries(sorted) as typeof handlers } // the same entries
+  })
+  return { ...config, listen: { ...config.listen, http } }
 }
 
 /** Paths made absolute, domains prepared, modules of a file without `[modules]` filled in. */

@@ -26,27 +26,12 @@ const alsoPerHost = (rows: readonly RefusalRow[]) =>
 const BUILT_MECHANISMS = [...DEFAULT_MECHANISMS.filter(name => name !== 'oauth'), 'external', 'digest']
 
 const NOT_YET: readonly RefusalRow[] = [
-  ...[
-    'mongoose_api_admin',
-    'mongoose_client_api_messages',
-    'mongoose_client_api_contacts',
-    'mongoose_client_api_rooms',
-    'mongoose_client_api_rooms_config',
-    'mongoose_client_api_rooms_users',
-    'mongoose_client_api_rooms_messages',
-    'lasse_handler',
-    'mongoose_api',
-    'mongoose_prometheus_handler',
-    'cowboy_swagger_redirect_handler',
-    'cowboy_swagger_json_handler',
-  ].map(type => ({ at: `listen.http.*.handlers.${type}.*`, what: `handler ${type}` })),
   ...alsoPerHost([
     { at: 'auth.methods.*', when: isAny(['ldap', 'riak']), what: 'this method' },
     { at: 'auth.sasl_mechanisms.*', when: isNoneOf(BUILT_MECHANISMS), what: 'this mechanism' },
     { at: 'auth.ldap', what: 'method ldap' },
     { at: 'modules.mod_muc_light.legacy_mode', when: isNot(false), what: 'the legacy mode' },
   ]),
-  { at: 'general.all_metrics_are_global', when: isNot(false), what: 'metrics' },
   ...['redis', 'ldap', 'rabbit', 'elastic', 'cassandra', 'riak', 'generic'].map(type => ({
     at: `outgoing_pools.${type}.*`,
     what: 'pools',

@@ -11,10 +11,6 @@ const faults = (text: string) => load(GENERAL + text).problems.map(({ code, path
 
 describe('what is configured and not built', () => {
   it.each([
-    [
-      `${HTTP}handlers.mongoose_api_admin = [{host = "_", path = "/"}]`,
-      'listen.http[0].handlers.mongoose_api_admin[0]',
-    ],
     ['[general.x]'.replace('.x', '2'), undefined],
     ['[auth]\nsasl_mechanisms = ["plain", "oauth"]', 'auth.sasl_mechanisms[1]'],
     ['[auth]\nldap.base = "x"', 'auth.ldap'],
@@ -29,12 +25,6 @@ describe('what is configured and not built', () => {
   ] as const)('%j is one not_supported_yet line', (text, path) => {
     if (path !== undefined) expect(faults(text)).toEqual([`not_supported_yet ${path}`])
     else expect(faults(text)).toEqual(['unexpected_option general2'])
-  })
-
-  it('is told of keys of [general] too', () => {
-    expect(load('[general]\nhosts = ["x"]\nall_metrics_are_global = true').problems).toMatchObject([
-      { code: 'not_supported_yet', path: 'general.all_metrics_are_global' },
-    ])
   })
 
   it.each([

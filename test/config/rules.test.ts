@@ -178,7 +178,7 @@ const CASES: RuleCase[] = [
     [[`${HTTP}${handler('mod_bosh')}[modules.mod_ping]`, 'undefined_reference listen.http[0].handlers.mod_bosh[0]']],
   ],
   [
-    'HC-1: unknown handler types and keys of handlers',
+    'HC-1, D-2: unknown handler types and keys of handlers',
     [HTTP + handler('mongoose_api_client')],
     [
       [HTTP + handler('mod_bush'), 'unexpected_option listen.http[0].handlers.mod_bush'],
@@ -189,6 +189,10 @@ const CASES: RuleCase[] = [
       [
         HTTP + handler('cowboy_swagger_json_handler', 'module = "x"'),
         'unexpected_option listen.http[0].handlers.cowboy_swagger_json_handler[0].module',
+      ],
+      [
+        HTTP + handler('cowboy_swagger_redirect_handler', 'module = "x"'),
+        'unexpected_option listen.http[0].handlers.cowboy_swagger_redirect_handler[0].module',
       ],
       [
         `${HTTP}${handler('mod_websockets')}[listen.http.handlers.mod_websockets.service]\npassword = "x"\nmax_stanza_size = 1`,
