@@ -93,7 +93,9 @@ describe('slixmpp and the client REST API', () => {
     await phone.event({ event: 'message', type: 'error', condition: 'service-unavailable' })
   })
 
-  it('is in a room that was made over HTTP, and both hear each other there (RR-4, RU-1, RX-1, RX-3)', async ({ skip }) => {
+  it('is in a room that was made over HTTP, and both hear each other there (RR-4, RU-1, RX-1, RX-3)', async ({
+    skip,
+  }) => {
     need(skip)
     const [dora, hatter] = [await account('dora'), await account('hatter')]
     const his = await logIn(hatter)

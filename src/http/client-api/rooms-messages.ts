@@ -49,12 +49,10 @@ const sentRoomMessage = z
   .meta({ id: 'sentRoomMessage' })
 const common = {
   id: z.string().meta({ description: 'As its sender called it.' }),
-  from: z
-    .string()
-    .meta({
-      description: 'Bare JID of the sender; of the room for what it says itself.',
-      example: 'alice@wonder.test',
-    }),
+  from: z.string().meta({
+    description: 'Bare JID of the sender; of the room for what it says itself.',
+    example: 'alice@wonder.test',
+  }),
   timestamp: z.int().meta({ description: 'Milliseconds since 1970.', example: 1606112000123 }),
 }
 const archivedRoomMessage = z
