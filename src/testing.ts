@@ -1,6 +1,7 @@
 /*
  * `meerkat-xmpp/testing`: a server for tests, in memory, on a port that is free.
  */
+import { AnyActor } from './actors/runtime/index.js'
 import { loadConfigOrThrow } from './config/load.js'
 import type { Module } from './modules/module.js'
 import { availableModules } from './modules/packages.js'
@@ -9,6 +10,7 @@ import { createServer, type Internals, type Server, type ServerOptions } from '.
 export type { Clock } from './observability/clock.js'
 export type { Internals } from './server.js'
 
+/** `clock` is what every time limit of the server runs on: a test that moves its own waits for none. */
 export interface TestServerOptions extends Pick<ServerOptions, 'clock' | 'events'> {
   /** Laid over the tables of a small default configuration, one level deep: `{ general: { language: 'de' } }`. */
   readonly config?: Readonly<Record<string, object>>
@@ -26,6 +28,13 @@ export interface TestServer extends Server {
   readonly internals: Internals
   /** Makes an account on `host`. */
   addUser(user: string, password: string): Promise<void>
+  /** From now on, what clients send, as XML, in its order: the array grows until the server stops. */
+  capture(): readonly string[]
+  /**
+   * Makes the actor at a path (`/root/listeners/...`, as `tree` shows them) fail as if its handler had thrown, so that its
+   * supervisor acts. Throws when nobody is there.
+   */
+  fail(path: string, error?: Error): void
 }
 
 const defaults = {
@@ -64,6 +73,16 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     async addUser(user, password) {
       const made = await server.internals.authenticator.create(user, host, password)
       if (made !== 'created') throw new Error(`${user}@${host}: ${made}`)
+    },
+    capture() {
+      const captured: string[] = []
+      server.onStanza(xml => void captured.push(xml))
+      return captured
+    },
+    fail(path, error = new Error('made to fail by a test')) {
+      const actor = server.internals.runtime.find(path)
+      if (!(actor instanceof AnyActor)) throw new Error(`no actor is at ${path}`)
+      actor.failWith(error)
     },
   }
 }

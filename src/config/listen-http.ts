@@ -126,12 +126,10 @@ const handlerTypes = {
     description: 'The tree of actors, as a page and as JSON. Without credentials on a loopback address only.',
     example: { host: '_' },
   }),
-  meerkat_health: z
-    .strictObject({ host, path: pattern('/').default('/') })
-    .meta({
-      description: 'Health of the server, for balancers and supervisors; below its path `metrics`, for Prometheus.',
-      example: { host: '_' },
-    }),
+  meerkat_health: z.strictObject({ host, path: pattern('/').default('/') }).meta({
+    description: 'Health of the server, for balancers and supervisors; below its path `metrics`, for Prometheus.',
+    example: { host: '_' },
+  }),
 }
 
 const arrayOf = <T extends z.ZodType>(member: T) => z.array(member).optional()

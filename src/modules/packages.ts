@@ -1,6 +1,7 @@
+import { existsSync, readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { dirname, isAbsolute, join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { z } from 'zod'
 import type { ObjectSource } from '../config/load.js'
@@ -105,9 +106,26 @@ async function load({ name, specifier }: Named, folder: string): Promise<Module 
 
 /** What `import` takes for a path, or for a name as a file in the folder of the configuration would mean it. */
 function resolved(specifier: string, folder: string): string {
-  if (isAbsolute(specifier)) return pathToFileURL(specifier).href
-  // `require` also finds a folder by its package.json. Resolving needs a file's name, not the file.
-  return pathToFileURL(createRequire(join(folder, 'meerkat.js')).resolve(specifier)).href
+  // Resolving needs the name of a file there, not the file.
+  const { resolve: find } = createRequire(join(folder, 'meerkat.js'))
+  try {
+    return pathToFileURL(find(specifier)).href
+  } catch (error) {
+    // `require` knows no package that is for `import` alone, and nothing in Node.js 20 resolves as `import` from elsewhere.
+    const parents = Object(error).code === 'ERR_PACKAGE_PATH_NOT_EXPORTED' ? (find.paths(specifier) ?? []) : []
+    const root = parents.map(parent => join(parent, specifier)).find(path => existsSync(join(path, 'package.json')))
+    const file = root && importTarget(JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).exports)
+    if (root === undefined || file === undefined) throw error
+    return pathToFileURL(join(root, file)).href
+  }
+}
+
+/** What `exports` of a package gives to `import` of its name. */
+function importTarget(exported: unknown): string | undefined {
+  if (typeof exported === 'string') return exported
+  if (!isTable(exported)) return undefined
+  const chosen = Object.keys(exported).find(key => ['.', 'node', 'import', 'module-sync', 'default'].includes(key))
+  return chosen === undefined ? undefined : importTarget(exported[chosen])
 }
 
 /** The first line of an error; what comes after it names files of ours. */

@@ -70,9 +70,9 @@ function installed(name: string, description: object) {
   writeFileSync(join(folder, 'node_modules', name, 'package.json'), JSON.stringify({ name, ...description }))
 }
 
-async function answerOf(server: Server): Promise<string> {
+async function answerOf(server: Server, mechanism = 'ANONYMOUS'): Promise<string> {
   const romeo = await connect({ port: server.addresses[0]!.port })
-  await romeo.login('romeo', 'secret')
+  await romeo.login('romeo', 'secret', { mechanism })
   await romeo.send(ask)
   return String(await romeo.receives("<iq type='result' id='g1'/>"))
 }
@@ -87,17 +87,17 @@ describe('a module from a package', () => {
     installed('greeter-main', { main: './index.mjs' })
     installed('greeter-import', { exports: { '.': { import: './index.mjs' } } })
     const server = await start(
-      `[auth]\nmethods = ["anonymous"]\n[auth.anonymous]\nprotocol = "login_anon"\n[modules.mod_greeter]\npackage = "${specifier}"\ngreeting = "good day"\n`,
+      `[auth]\nmethods = ["anonymous"]\nsasl_mechanisms = ["anonymous"]\n[auth.anonymous]\nprotocol = "sasl_anon"\n[modules.mod_greeter]\npackage = "${specifier}"\ngreeting = "good day"\n`,
     )
-    expect(await answerOf(server)).toContain('<query xmlns="urn:example:greeter" options="greeting">good day romeo')
+    expect(await answerOf(server)).toContain('<query xmlns="urn:example:greeter" options="greeting">good day ')
   })
 
   it('is named in the tree of service discovery', async () => {
     const server = await start(
-      '[auth]\nmethods = ["anonymous"]\n[auth.anonymous]\nprotocol = "login_anon"\n[modules.mod_disco]\n[[host_config]]\nhost = "localhost"\n[host_config.modules.mod_disco]\n[host_config.modules.mod_greeter]\npackage = "./greeter.mjs"\n',
+      '[auth]\nmethods = ["anonymous"]\nsasl_mechanisms = ["anonymous"]\n[auth.anonymous]\nprotocol = "sasl_anon"\n[modules.mod_disco]\n[[host_config]]\nhost = "localhost"\n[host_config.modules.mod_disco]\n[host_config.modules.mod_greeter]\npackage = "./greeter.mjs"\n',
     )
     const romeo = await connect({ port: server.addresses[0]!.port })
-    await romeo.login('romeo', 'secret')
+    await romeo.login('', '', { mechanism: 'ANONYMOUS' })
     await romeo.send("<iq type='get' to='localhost' id='d'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>")
     expect(String(await romeo.receives("<iq type='result' id='d'/>"))).toContain('var="urn:example:greeter"')
   })
@@ -172,7 +172,7 @@ describe('a module of the program itself', () => {
     const server = await startTestServer({ ownModules: [echo], modules: { mod_own: { word: 'mine' } } })
     running.push(server)
     await server.addUser('romeo', 'secret')
-    expect(await answerOf(server)).toContain('word="mine"')
+    expect(await answerOf(server, 'PLAIN')).toContain('word="mine"')
   })
 
   it('is checked as the built ones are', async () => {

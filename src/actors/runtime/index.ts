@@ -1,7 +1,7 @@
 /*
  * `meerkat-xmpp/actors`: the supervision runtime alone. README.md says how it works.
  */
-export { Actor, type AnyActor } from './actor.js'
+export { Actor, AnyActor } from './actor.js'
 export { AskError, ask } from './ask.js'
 export type { Behaviour, Context } from './behaviour.js'
 export { type BriefActor, briefly, glance } from './brief.js'
