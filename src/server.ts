@@ -79,9 +79,6 @@ export interface Server {
   stop(reason?: string): Promise<void>
 }
 
-/** For tests: makes the actor at that path fail as if its handler had thrown. */
-export type Fault = (path: string, error: Error) => boolean
-
 /** What `startServer` hands to tests besides the server. */
 export interface Internals {
   readonly runtime: Runtime
