@@ -28,7 +28,7 @@ export const clientApiHandlers = (prefix = '') => ({
 /** The server, and where its API is. The caller stops it. */
 export async function startClientApi(
   users: readonly string[],
-  { handlers = clientApiHandlers(), ...setup }: Setup & { handlers?: object } = {},
+  { handlers = clientApiHandlers(), auth = {}, ...setup }: Setup & { handlers?: object; auth?: object } = {},
 ) {
   const server = await startServer({
     users,
@@ -38,7 +38,7 @@ export async function startClientApi(
       mod_muc_light: {},
       mod_offline: {},
     },
-    config: { listen: { http: [{ port: 0, ip_address: '127.0.0.1', handlers }] } },
+    config: { auth, listen: { http: [{ port: 0, ip_address: '127.0.0.1', handlers }] } },
     ...setup,
   })
   return { server, base: `http://127.0.0.1:${httpPort(server)}` }
@@ -60,6 +60,8 @@ export function startAdminApi(users: readonly string[], setup: Setup = {}) {
       mod_mam_meta: { pm: {}, muc: { host: 'muclight.@HOST@' } },
       mod_offline: {},
     },
+    // Wrong passwords in between are to shut nobody out.
+    auth: { max_failed_logins: 1_000_000 },
     ...setup,
   })
 }

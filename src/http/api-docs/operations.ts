@@ -23,7 +23,7 @@ export interface MountedApi {
   readonly description: ApiDescription
 }
 
-/** What becomes of those who guess passwords of accounts. */
+/** What becomes of those who guess passwords. */
 export const tooManyGuesses = { 429: { description: 'Too many passwords were wrong; later.' } }
 
 /**
