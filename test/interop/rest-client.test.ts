@@ -34,6 +34,7 @@ const more = `
 [modules.mod_offline]
 [modules.mod_muc_light]
 [modules.mod_mam_meta]
+  pm = {}
   muc.host = "muclight.@HOST@"
 `
 
@@ -65,7 +66,7 @@ describe('slixmpp and the client REST API', () => {
       event: 'message',
       from: of(dora),
       type: 'chat',
-      id,
+      stanza: id,
       body: 'tea & cake?',
       ids: [expect.any(String)],
     })
@@ -106,7 +107,7 @@ describe('slixmpp and the client REST API', () => {
     await his.event({ event: 'message', from: room, type: 'groupchat' })
     const sent = await ask(dora, 'POST', `${path}/messages`, { body: 'more?' })
     const said = { event: 'message', from: `${room}/${of(dora)}`, type: 'groupchat', body: 'more?' }
-    await his.event({ ...said, id: (sent.json as { id: string }).id })
+    await his.event({ ...said, stanza: (sent.json as { id: string }).id })
     const shown = await ask(hatter, 'GET', `${path}/messages`)
     expect(shown).toMatchObject({
       status: 200,

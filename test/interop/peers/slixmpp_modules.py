@@ -26,7 +26,6 @@ def told(message):
     return dict(
         **{"from": message["from"].full},
         type=message["type"],
-        id=message["id"],
         body=message["body"],
         stanza=message["id"],
         condition=message["error"]["condition"] if message["type"] == "error" else None,
