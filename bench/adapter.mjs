@@ -59,14 +59,14 @@ export const pids = ctx => [ctx.child.pid]
 export const stop = ctx => ctx.helpers.stopChild(ctx.child)
 
 // What the harness asks of every server: errors only in the log, roster, offline messages, disco, ping and registration on, stream
-// management, carbons and archive off, no rate limits, 4096 iterations of SCRAM-SHA-1. The rest is as shipped. Beside a stored password
+// management, carbons and archive off, no rate limits, rooms of 1 000, 4096 iterations of SCRAM-SHA-1. The rest is as shipped. Beside a stored password
 // the keys of SCRAM are not asked for, and making 10 000 well takes a minute and a half.
 const configuration = ({ domain, ports, storage, component }) => `
 [general]
   loglevel = "error"
   hosts = ["${domain}"]
   registration_timeout = "infinity"
-  max_fsm_queue = 1000
+  max_fsm_queue = 10000
   data_dir = "data"
 
 [auth]
@@ -80,6 +80,8 @@ ${storage === 'scram' ? '  password.hash = ["sha"]' : ''}
 [modules.mod_disco]
 [modules.mod_ping]
 [modules.mod_muc]
+  max_users = 2000
+  default_room = { max_users = 2000 }
 [modules.mod_register]
 [modules.mod_bosh]
 
