@@ -3,7 +3,6 @@
  */
 import { readFileSync } from 'node:fs'
 import { Backlog } from './actors/backlog.js'
-import { openResidence } from './actors/module-actor.js'
 import { startBranch } from './actors/root.js'
 import {
   type ActorInfo,
@@ -11,7 +10,9 @@ import {
   type FaultEvent,
   type InspectOptions,
   inspect,
+  type NactReference,
   type Runtime,
+  type RuntimeOptions,
   spawnActor,
   stopTree,
 } from './actors/runtime/index.js'
@@ -22,21 +23,22 @@ import { type Authenticator, createAuthenticator, serverSecret } from './auth/au
 import { createPasswordLogin } from './auth/password-login.js'
 import type { Address, Base, ServerOptions, Undo } from './composition/base.js'
 import { federate } from './composition/federation.js'
-import { type Component, type ComponentHandler, localComponents } from './composition/local-components.js'
+import { type Component, type ComponentReceiver, localComponents } from './composition/local-components.js'
 import type { ServerMetrics } from './composition/metrics.js'
+import { startAllModules } from './composition/modules.js'
 import { startRemovals } from './composition/removals.js'
-import { maxRate } from './composition/stream.js'
 import { configFor } from './config/for-host.js'
 import type { Config } from './config/root.js'
 import { accountRequests } from './control/account-requests.js'
 import { introspectionRequests } from './control/introspection-requests.js'
 import { type ControlServer, serveControl } from './control/socket.js'
 import { userRequests } from './control/user-requests.js'
-import { type RunningModules, startModules } from './modules/index.js'
+import type { RunningModules } from './modules/index.js'
 import { systemClock } from './observability/clock.js'
 import { type Counters, createCounters } from './observability/counters.js'
 import { type Emit, silentEvents, thrown } from './observability/events.js'
 import { createSizes } from './observability/metrics/figures.js'
+import { StartupError } from './observability/startup-error.js'
 import type { ServerStatus } from './observability/status.js'
 import type { Introspection } from './operations/introspection.js'
 import type { OperationServices } from './operations/services.js'
@@ -53,10 +55,12 @@ import { lockDataDir } from './storage/data-dir.js'
 import { openStore } from './storage/open.js'
 import type { RestartableStore, StoreUnavailable } from './storage/store.js'
 
-export type { Address, ServerOptions } from './composition/base.js'
-export type { Component, ComponentHandler } from './composition/local-components.js'
+export type { Address, HostActor, HostSystem, ServerOptions } from './composition/base.js'
+export type { Component, ComponentHandler, ComponentReceiver } from './composition/local-components.js'
 
+/** A server that runs. */
 export interface Server {
+  /** Where it listens, in the order of the configuration. */
   readonly addresses: readonly Address[]
   /** Sends a stanza, given as XML with `from` and `to`, on its way. Throws when it is none. */
   route(xml: string): void
@@ -66,9 +70,16 @@ export interface Server {
    * Serves a domain from inside this process, beside the components that connect (XEP-0114). Throws when the name is no domain, or
    * when something else serves it.
    */
-  component(domain: string, handler: ComponentHandler): Component
+  component(domain: string, receiver: ComponentReceiver): Component
+  /**
+   * Takes back what a module has registered and starts it anew, with the options it has: on one virtual host, or on all where it runs.
+   * Its stanzas find it missing meanwhile. A module of a `package` is not read from its file again. Resolves when it runs; rejects when there is
+   * no such module, when it does not run, and when its start throws more often than its supervisor allows (5 times in 10 seconds).
+   */
+  restartModule(name: string, host?: string): Promise<void>
   /** The actor tree from `path` (`/root/listeners`; root by default) down. */
   tree(path?: string, options?: InspectOptions): ActorInfo | undefined
+  /** What it says of itself: its state, its addresses, what it has counted. */
   status(): ServerStatus
   /**
    * Reads the files of every `tls` table again. New handshakes use what they hold now; where something is wrong with them,
@@ -81,6 +92,7 @@ export interface Server {
 
 /** What `startServer` hands to tests besides the server. */
 export interface Internals {
+  /** Where its actors live. */
   readonly runtime: Runtime
   readonly store: RestartableStore
   readonly authenticator: Authenticator
@@ -114,7 +126,13 @@ async function start(config: Config, options: ServerOptions, later: Undo, undoAl
   let state: ServerStatus['state'] = 'starting'
   emit('server.starting', { version: software.version, node: process.version, pid: process.pid })
 
-  const runtime = createRuntime({ clock, onFault: fault => tellFault(fault, counters, emit) })
+  // Until there is a server to stop, the tree ends at once, and with it the start.
+  let onStopAsked = () => void stopTree(runtime.root, 'shutdown')
+  const runtime = startRuntime(options, {
+    clock,
+    onFault: fault => tellFault(fault, counters, emit),
+    onStopAsked: () => onStopAsked(),
+  })
   later(() => stopTree(runtime.root, 'shutdown', config.general.shutdown_timeout))
   const onBug = (error: unknown) => emit('server.bug', thrown(error))
   const reloads: (() => Promise<void>)[] = []
@@ -140,7 +158,7 @@ async function start(config: Config, options: ServerOptions, later: Undo, undoAl
     },
     onReplaced: session => watchReplaced(base, session),
   })
-  const running = startAllModules(base, rules, store, routing, authenticator)
+  const running = startAllModules(base, software, rules, store, routing, authenticator)
   federation = await federate(base, rules, routing)
   await startRemovals(base, store, routing)
   const component = localComponents(base, routing)
@@ -183,6 +201,8 @@ async function start(config: Config, options: ServerOptions, later: Undo, undoAl
     )),
   )
   await startControl(base, operations, authenticator, status, introspection)
+  if (runtime.root.isStopping) throw new StartupError('system', 'the nact system was stopped while the server started')
+  onStopAsked = () => void server.stop('system')
   state = 'running'
   emit('server.ready', { ms: Math.round(clock.now() - startedAt) })
 
@@ -219,6 +239,7 @@ async function start(config: Config, options: ServerOptions, later: Undo, undoAl
       }
     },
     component,
+    restartModule: running.restart,
     reloadCertificates() {
       reloaded = reloaded.then(async () => {
         for (const reload of reloads) await reload()
@@ -232,6 +253,17 @@ async function start(config: Config, options: ServerOptions, later: Undo, undoAl
 }
 
 // ---- the steps
+
+/** The tree, in the system of the program around the server where there is one. */
+function startRuntime({ system, rootName }: ServerOptions, options: RuntimeOptions): Runtime {
+  const name = rootName === undefined ? {} : { name: rootName }
+  if (system === undefined) return createRuntime({ ...options, ...name })
+  try {
+    return createRuntime({ ...options, ...name, system: system as NactReference }) // it throws for what is none
+  } catch (error) {
+    throw new StartupError('system', `the server cannot join the nact system: ${thrown(error).error}`, { cause: error })
+  }
+}
 
 /** Whether a handler shows what is measured: else it costs nothing. */
 const showsMetrics = ({ listen }: Config) =>
@@ -332,38 +364,6 @@ function accessRules(config: Config): AccessRules {
 function limitOf(value: string | number | undefined, whenUnset: number): number {
   if (value === 'infinity') return Number.POSITIVE_INFINITY
   return typeof value === 'number' ? value : whenUnset
-}
-
-function startAllModules(
-  base: Base,
-  rules: AccessRules,
-  store: RestartableStore,
-  routing: Routing,
-  authenticator: Authenticator,
-): RunningModules {
-  const { config, options, clock, runtime, later } = base
-  const branch = startBranch(runtime, 'modules')
-  // What modules keep alive may still have something to store.
-  later(() => stopTree(branch, 'shutdown', config.general.shutdown_timeout))
-  const running = startModules(
-    {
-      routing,
-      store,
-      clock,
-      accounts: { ...authenticator, exists: async (user, host) => authenticator.exists(user, host) },
-      language: config.general.language,
-      registrationTimeout: config.general.registration_timeout,
-      software,
-      access: (host, rule, jid) => rules.value(rule, jid, host),
-      queueLimit: config.general.max_fsm_queue,
-      shaperRate: name => maxRate(base, name),
-      openResidence: (name, options) => openResidence(branch, name, options),
-    },
-    new Map(config.general.hosts.map(host => [host, configFor(config, host).modules])),
-    options.modules,
-  )
-  later(() => running.stop())
-  return running
 }
 
 function operationServices(

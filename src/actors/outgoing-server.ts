@@ -91,6 +91,8 @@ type Phase = 'idle' | 'locating' | 'dialling' | 'connected' | 'waiting'
 export class OutgoingServer extends Actor<OutgoingMessage> implements OutgoingOwner {
   private phase: Phase = 'idle'
   private readonly queue: Stanza[] = []
+  /** What of it counts. `Stanza.weight` */
+  private queuedStanzas = 0
   private queuedBytes = 0
   private readonly questions = new Map<string, Asked>()
   private lookup: ServerLookup | undefined = undefined
@@ -135,7 +137,7 @@ export class OutgoingServer extends Actor<OutgoingMessage> implements OutgoingOw
     const waiting = stanza.compact()
     const size = waiting.encodedLength()
     const { queueLimit = Number.POSITIVE_INFINITY, waiting: all, mostWaitingBytes } = this.services
-    const isFull = this.queue.length >= queueLimit || this.queuedBytes + size > MOST_BYTES
+    const isFull = this.queuedStanzas + waiting.weight > queueLimit || this.queuedBytes + size > MOST_BYTES
     if (isFull || all.bytes + size > mostWaitingBytes) {
       throw new StanzaError('resource-constraint', 'too much waits for the other server')
     }
@@ -459,6 +461,7 @@ export class OutgoingServer extends Actor<OutgoingMessage> implements OutgoingOw
 
   private keep(stanza: Stanza, size: number): void {
     this.queue.push(stanza)
+    this.queuedStanzas += stanza.weight
     this.queuedBytes += size
     this.services.waiting.bytes += size
   }
@@ -472,6 +475,7 @@ export class OutgoingServer extends Actor<OutgoingMessage> implements OutgoingOw
 
   private drop(stanza: Stanza): void {
     const size = stanza.encodedLength()
+    this.queuedStanzas -= stanza.weight
     this.queuedBytes -= size
     this.services.waiting.bytes -= size
   }

@@ -172,13 +172,15 @@ export abstract class StreamConnection extends Actor<StreamMessage> implements T
 
   deliver(stanza: Stanza): boolean {
     const size = stanza.encodedLength()
+    const { weight } = stanza
     const { isBlocked } = this.transport
-    if (isBlocked && this.waitingBytes + size > MAX_UNWRITTEN) {
+    // What `max_fsm_queue` does not count is bounded by its bytes at any time.
+    if ((isBlocked || weight === 0) && this.waitingBytes + size > MAX_UNWRITTEN) {
       this.outputOverflowed()
       return false
     }
     // What waits must not keep the chunk alive that it came in.
-    if (!this.tellStanza(isBlocked ? stanza.compact() : stanza)) return false
+    if (!this.tellStanza(isBlocked ? stanza.compact() : stanza, weight)) return false
     this.waitingBytes += size
     this.stream.backlog.bytes += size
     return true

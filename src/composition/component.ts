@@ -25,7 +25,7 @@ export function componentServices(
 ): ComponentServices {
   const { hosts } = base.config.general
   const defaultHost = hosts[0]! // the schema wants one
-  const { routes } = routing
+  const { routes, onlookers } = routing
   return {
     ...streamServices(base, name, listener.max_stanza_size),
     environment: { defaultHost, hosts, password: listener.password },
@@ -46,6 +46,7 @@ export function componentServices(
         if (stanza.from === undefined || !rules.allows(listener.access, stanza.from))
           throw new StanzaError('not-allowed')
         if (!recipient.deliver(prepared(stanza))) throw new StanzaError('service-unavailable')
+        onlookers.tell?.('received', 'component', stanza)
       },
       evict: () => recipient.evict(),
     }),
@@ -54,7 +55,10 @@ export function componentServices(
       return routes.addAll(domains, route)
     },
     unregister: (domains, route) => routes.remove(domains, route),
-    route: stanza => routing.route(stanza),
+    route(stanza) {
+      onlookers.tell?.('sent', 'component', stanza)
+      return routing.route(stanza)
+    },
     bounce: stanza => bounceStanza(routing, stanza, new StanzaError('service-unavailable')),
   }
 }

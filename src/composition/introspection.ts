@@ -1,3 +1,4 @@
+import { StartedModule } from '../actors/module-actor.js'
 import { AnyActor } from '../actors/runtime/actor.js'
 import {
   type ActorEvent,
@@ -27,7 +28,7 @@ import type {
 } from '../operations/introspection.js'
 import type { OperationServices } from '../operations/services.js'
 import { kick } from '../operations/sessions.js'
-import { startTrace } from '../operations/trace.js'
+import { MOST_TRACES, startTrace } from '../operations/trace.js'
 import { Jid } from '../protocols/jid.js'
 import type { Session } from '../sessions/session.js'
 import type { Base } from './base.js'
@@ -52,6 +53,7 @@ export function introspect(
     feed.closed(() => feeds.delete(feed))
     return feed
   }
+  let traces = 0
   const snapshot = heapSnapshots(config.general.data_dir)
   base.later(() => {
     for (const feed of [...feeds]) feed.close()
@@ -78,7 +80,15 @@ export function introspect(
     },
     news: request => kept(news(base, request)),
     sessions: query => sessionPage(routing, query),
-    trace: request => kept(startTrace(routing, clock, request)),
+    trace(request) {
+      if (traces >= MOST_TRACES) return undefined
+      traces++
+      const trace = kept(startTrace(routing, clock, request))
+      trace.closed(() => {
+        traces--
+      })
+      return trace
+    },
     stopActor: path => act(runtime, path, stop),
     restartActor: path => act(runtime, path, actor => actor.startAgain()),
     kick(text) {
@@ -133,9 +143,10 @@ function act(runtime: Runtime, path: string, how: (actor: AnyActor) => boolean):
   return how(actor) ? 'done' : 'refused'
 }
 
-/** What is kept alive would be missed: nobody starts it again. */
+/** What is kept alive would be missed: nobody starts it again. A server can do without any module. */
 function stop(actor: AnyActor): boolean {
-  if (actor.readSupervision(0).mayRestart || actor.isStopping) return false
+  const isKept = actor.readSupervision(0).mayRestart && !(actor instanceof StartedModule)
+  if (isKept || actor.isStopping) return false
   actor.stop()
   return true
 }

@@ -84,7 +84,8 @@ const listenerTypes = ['c2s', 's2s', 'service', 'http'] as const
 /** From the tree: a connection is a child of an acceptor of its listener, and HTTP's own are in the acceptor's books. */
 function connected({ runtime }: Base): Connected[] {
   const counts = new Map<string, number>()
-  for (const listener of inspect(runtime, '/root/listeners', { depth: 2, limit: 1_000 })?.children?.items ?? []) {
+  for (const listener of inspect(runtime, `${runtime.root.path}/listeners`, { depth: 2, limit: 1_000 })?.children
+    ?.items ?? []) {
     const [type = ''] = listener.name.split('-')
     for (const { childCount, details } of listener.children?.items ?? []) {
       counts.set(type, (counts.get(type) ?? 0) + childCount + Number(details.connections ?? 0))

@@ -50,7 +50,7 @@ export async function startFederation(base: Base, rules: AccessRules, routing: R
   later(() => stopTree(branch, 'shutdown', config.general.shutdown_timeout))
   const servers = new OutgoingServers(branch, await pairServices(base, rules, routing, domains))
   return {
-    send: stanza => send(domains, servers, stanza),
+    send: stanza => send(domains, servers, routing, stanza),
     servicesOf: (name, listener) => serverServices(base, rules, routing, domains, servers, name, listener),
   }
 }
@@ -90,7 +90,12 @@ function ownDomains({ config }: Base, { routes }: Routing) {
 }
 
 /** spec/listeners.md §3.2.5 */
-function send({ serves, parentOf, allows }: OwnDomains, servers: OutgoingServers, stanza: Stanza) {
+function send(
+  { serves, parentOf, allows }: OwnDomains,
+  servers: OutgoingServers,
+  { onlookers }: Routing,
+  stanza: Stanza,
+) {
   const { from, to } = stanza
   if (from === undefined || to === undefined) throw new StanzaError('jid-malformed')
   const isUnder = parentOf(to.domain)
@@ -98,6 +103,7 @@ function send({ serves, parentOf, allows }: OwnDomains, servers: OutgoingServers
   try {
     if (!serves(from.domain) || !mayGo || !allows(from.domain, to.domain)) throw new StanzaError('service-unavailable')
     servers.send({ originating: from.domain, receiving: to.domain }, stanza)
+    onlookers.tell?.('received', 'server', stanza)
   } catch (error) {
     // Nobody waits for presence.
     if (!(error instanceof StanzaError) || stanza.kind !== 'presence') throw error
@@ -137,8 +143,14 @@ async function serverServices(
     distrust: (local, remote) => servers.distrust({ originating: local, receiving: remote }),
     lend: (pair, stream) => servers.lend(pair, stream),
     giveBack: (pair, stream, loss) => servers.giveBack(pair, stream, loss),
-    route: stanza => handleServerStanza(routing, stanza),
+    route: stanza => arrived(routing, stanza),
   }
+}
+
+/** On whichever stream it came. */
+function arrived(routing: Routing, stanza: Stanza): void | Promise<void> {
+  routing.onlookers.tell?.('sent', 'server', stanza)
+  return handleServerStanza(routing, stanza)
 }
 
 /** Bytes of a stanza that comes back on a stream of ours: as many as it might have where the peer could open one. */
@@ -178,7 +190,7 @@ async function pairServices(
         const [listener] = config.listen.s2s
         return jid && listener && maxRate(base, rules.value(listener.shaper, jid, originating))
       },
-      route: stanza => handleServerStanza(routing, stanza),
+      route: stanza => arrived(routing, stanza),
     },
     transport: connections.transport,
     dns: {

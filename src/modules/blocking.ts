@@ -38,12 +38,13 @@ class BlockList {
   readonly #server: ModuleServer
   readonly #privacy: Privacy
   /** Sessions that asked for the list: they are told of changes. */
-  readonly #interested = new WeakSet<Session>()
+  readonly #interested: WeakSet<Session>
   #pushes = 0
 
   constructor(server: ModuleServer, privacy: Privacy) {
     this.#server = server
     this.#privacy = privacy
+    this.#interested = server.kept('interested', () => new WeakSet<Session>())
   }
 
   /** XEP-0191 §3.2 */

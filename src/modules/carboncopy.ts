@@ -40,19 +40,31 @@ class Carbons {
   readonly #server: ModuleServer
   /** The sessions that want copies, by account. */
   readonly #enabled = new Map<string, Set<Session>>()
+  /** The same: a client asks once. */
+  readonly #wanting: WeakSet<Session>
   /** By account, addressee and id, of messages that were copied. */
-  readonly #copied = new LRUCache<string, true>({ max: rememberedCopies })
+  readonly #copied = new LRUCache<string, true>({
+    maxSize: rememberedCopies, // by size: `max` takes the room of all at once
+    sizeCalculation: () => 1,
+  })
 
   constructor(server: ModuleServer) {
     this.#server = server
+    this.#wanting = server.kept('enabled', () => new WeakSet<Session>())
+    for (const session of server.routing.sessions.on(server.host)) if (this.#wanting.has(session)) this.#add(session)
   }
 
   /** XEP-0280 §4 */
   enable(iq: Stanza): IqAnswer {
     const session = this.#sessionOf(iq)
+    this.#wanting.add(session)
+    this.#add(session)
+    return undefined
+  }
+
+  #add(session: Session): void {
     const { bareText } = session.jid
     this.#enabled.set(bareText, (this.#enabled.get(bareText) ?? new Set()).add(session))
-    return undefined
   }
 
   /** XEP-0280 §5 */
@@ -62,6 +74,7 @@ class Carbons {
   }
 
   forget(session: Session): void {
+    this.#wanting.delete(session)
     const { bareText } = session.jid
     const sessions = this.#enabled.get(bareText)
     if (sessions?.delete(session) && sessions.size === 0) this.#enabled.delete(bareText)

@@ -1,7 +1,4 @@
-import { StanzaError } from '../protocols/errors.js'
-import { Jid } from '../protocols/jid.js'
-import { errorReply, iqResult, type Stanza } from '../protocols/stanza/stanza.js'
-import { answered, checkIq, type IqAnswer } from '../routing/iq.js'
+import type { Stanza } from '../protocols/stanza/stanza.js'
 import { adhoc } from './adhoc.js'
 import { amp } from './amp.js'
 import { blocking } from './blocking.js'
@@ -11,18 +8,10 @@ import { carboncopy } from './carboncopy.js'
 import { commands, mucCommands, mucLightCommands } from './commands.js'
 import { clientState } from './csi.js'
 import { disco } from './disco.js'
-import { Discovery } from './discovery.js'
 import { externalServices } from './extdisco.js'
 import { last } from './last.js'
 import { mam } from './mam.js'
-import type {
-  Module,
-  ModuleServer,
-  ModuleServices,
-  OfferKey,
-  StreamFeature,
-  UnauthenticatedIqHandler,
-} from './module.js'
+import type { Module, ModuleServices, OfferKey } from './module.js'
 import { muc } from './muc.js'
 import { mucLight } from './muc-light.js'
 import { offline } from './offline.js'
@@ -31,6 +20,8 @@ import { privacy } from './privacy.js'
 import { privateXml } from './private.js'
 import { register } from './register.js'
 import { roster } from './roster.js'
+import { RunningModule } from './running.js'
+import { RunningHost } from './running-host.js'
 import { serverIpCheck } from './sic.js'
 import { streamManagement } from './stream-management.js'
 import { time } from './time.js'
@@ -78,16 +69,12 @@ export interface RunningModules {
   answerUnauthenticated(iq: Stanza, host: string, address: string): Promise<Stanza | undefined>
   /** What a module of the host offers under the key; undefined where none does. */
   offered<Offered>(host: string, key: OfferKey<Offered>): Offered | undefined
+  /**
+   * Undoes a module and starts it anew, on one host or on all; resolves when it runs again. Rejects when there is no such module or it does
+   * not run, and when it failed more often than its supervisor allows.
+   */
+  restart(name: string, host?: string): Promise<void>
   stop(): void
-}
-
-interface Host {
-  readonly name: string
-  readonly jid: Jid
-  readonly discovery: ModuleServer['discovery']
-  readonly streamFeatures: StreamFeature[]
-  readonly unauthenticated: Map<string, UnauthenticatedIqHandler>
-  readonly offered: Map<OfferKey<unknown>, unknown>
 }
 
 /** Starts the modules of every virtual host. A module that throws stops those that run already. */
@@ -96,17 +83,24 @@ export function startModules(
   hosts: ReadonlyMap<string, HostModules>,
   available: readonly Module[] = modules,
 ): RunningModules {
-  const running = new Map<string, Host>()
-  const undos: (() => void)[] = []
+  const running = new Map<string, RunningHost>()
+  const started: RunningModule[] = []
   const stop = () => {
-    for (const undo of undos.splice(0).reverse()) undo()
+    const all = started.splice(0).reverse()
+    // What one keeps alive may have to do with others until they are all undone.
+    for (const one of all) one.close()
+    for (const one of all) one.stopActor()
   }
   try {
     for (const [name, options] of hosts) {
-      const host = newHost(name)
+      const host = new RunningHost(name, services.routing)
       running.set(name, host)
       for (const module of available) {
-        if (options[module.name] !== undefined) undos.push(startModule(services, host, module, options[module.name]))
+        const own = options[module.name]
+        if (own === undefined) continue
+        const one = new RunningModule(services, host, module, own, started.length)
+        services.supervise(one)
+        started.push(one)
       }
     }
   } catch (error) {
@@ -114,82 +108,20 @@ export function startModules(
     throw error
   }
   return {
-    streamFeatures(host, stream) {
-      const offered = running.get(host)?.streamFeatures.map(feature => feature(stream)) ?? []
-      return offered.filter(xml => xml !== undefined).join('')
-    },
-    answerUnauthenticated: (iq, host, address) => answerUnauthenticated(services, running.get(host), iq, address),
-    // The key has the type of what `offer` was given with it.
-    offered: <Offered>(host: string, key: OfferKey<Offered>) =>
-      running.get(host)?.offered.get(key) as Offered | undefined,
+    streamFeatures: (host, stream) => running.get(host)?.streamFeatures(stream) ?? '',
+    answerUnauthenticated: async (iq, host, address) => running.get(host)?.answerUnauthenticated(iq, address),
+    offered: (host, key) => running.get(host)?.offered(key),
+    restart: (name, host) => restart(started, name, host),
     stop,
   }
 }
 
-function newHost(name: string): Host {
-  const jid = Jid.parse(name)
-  if (jid?.text !== name) throw new Error(`the host ${name} is not in prepared form`)
-  const discovery = { host: new Discovery(), account: new Discovery() }
-  return { name, jid, discovery, streamFeatures: [], unauthenticated: new Map(), offered: new Map() }
-}
-
-/** Starts one module and returns its undo. */
-function startModule(services: ModuleServices, host: Host, module: Module, options: unknown): () => void {
-  const undos: (() => void)[] = []
-  const server: ModuleServer = {
-    ...services,
-    host: host.name,
-    hostJid: host.jid,
-    hooks: services.routing.hooksOf(host.name),
-    discovery: host.discovery,
-    onIq(target, type, ns, name, handler) {
-      undos.push(services.routing.iq.register({ domain: host.name, target, type, ns, name, handler }))
-    },
-    onUnauthenticatedIq(ns, name, handler) {
-      const key = `${ns} ${name}`
-      host.unauthenticated.set(key, handler)
-      undos.push(() => host.unauthenticated.delete(key))
-    },
-    offerStreamFeature(feature) {
-      host.streamFeatures.push(feature)
-      undos.push(() => host.streamFeatures.splice(host.streamFeatures.indexOf(feature), 1))
-    },
-    offer(key, offered) {
-      host.offered.set(key, offered)
-      undos.push(() => host.offered.delete(key))
-    },
-    onStop: undo => undos.push(undo),
-  }
-  const undo = () => {
-    for (const one of undos.splice(0).reverse()) one()
-  }
-  try {
-    for (const feature of module.features) undos.push(host.discovery.host.addFeature(feature))
-    module.start(server, options)
-  } catch (error) {
-    undo()
-    throw error
-  }
-  return undo
-}
-
-async function answerUnauthenticated(
-  services: ModuleServices,
-  host: Host | undefined,
-  iq: Stanza,
-  address: string,
-): Promise<Stanza | undefined> {
-  const { type, payload } = iq
-  if (host === undefined || payload === undefined || type === 'result' || type === 'error') return undefined
-  const handler = host.unauthenticated.get(`${payload.ns} ${payload.name}`)
-  if (handler === undefined) return undefined
-  const result = await tryAnswer(handler, iq, address).catch((error: unknown) => services.routing.explain(error))
-  const reply =
-    result instanceof StanzaError ? errorReply(iq, result) : iqResult(iq, result === answered ? undefined : result)
-  return reply.addressed({ from: host.jid })
-}
-
-async function tryAnswer(handler: UnauthenticatedIqHandler, iq: Stanza, address: string): Promise<IqAnswer> {
-  checkIq(iq)
-  return handler(iq, address)
+/** One after the other, in their order. */
+async function restart(all: readonly RunningModule[], name: string, host: string | undefined): Promise<void> {
+  const meant = all.filter(one => one.name === name && (host === undefined || one.host === host))
+  // Those of other hosts may run where one has given up.
+  const chosen =
+    host === undefined && meant.some(({ isRunning }) => isRunning) ? meant.filter(one => one.isRunning) : meant
+  if (chosen.length === 0) throw new Error(`no module ${name} runs${host === undefined ? '' : ` for ${host}`}`)
+  for (const one of chosen) await one.restart()
 }

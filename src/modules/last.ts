@@ -24,7 +24,7 @@ export const last = defineModule({
   unsupported: options => [...unsupportedBackend(options), ...unsupportedIqdisc(options)],
 
   start(server) {
-    const startedAt = server.clock.now()
+    const startedAt = server.kept('start', () => server.clock.now())
     const activity = new LastActivity(server)
     const { hooks } = server
     server.onIq('host', 'get', NS.lastActivity, 'query', () => answer(server.clock.now() - startedAt))
@@ -43,10 +43,11 @@ export const last = defineModule({
 class LastActivity {
   readonly #server: ModuleServer
   /** What connected sessions said when they became unavailable. */
-  readonly #statuses = new WeakMap<Sender, string>()
+  readonly #statuses: WeakMap<Sender, string>
 
   constructor(server: ModuleServer) {
     this.#server = server
+    this.#statuses = server.kept('statuses', () => new WeakMap<Sender, string>())
   }
 
   /** XEP-0012 §3 */

@@ -45,7 +45,7 @@ class RoomKeeper implements RoomArchive {
       lookups: 'modMucMamLookups',
       results: 'modMucMamForwarded',
     })
-    this.#ids = new ArchiveIds(server.clock)
+    this.#ids = server.kept('ids of rooms', () => new ArchiveIds(server.clock))
     this.givesIds = !options.no_stanzaid_element
     this.features = [NS.mam, NS.mamExtended, ...(this.givesIds ? [NS.stanzaIds] : [])]
   }

@@ -78,7 +78,10 @@ class Archive {
   readonly #server: ModuleServer
   readonly #options: PersonalOptions
   readonly #rules
-  readonly #preferences = new LRUCache<string, { stored: Preferences | undefined }>({ max: rememberedPreferences })
+  readonly #preferences = new LRUCache<string, { stored: Preferences | undefined }>({
+    maxSize: rememberedPreferences, // by size: `max` takes the room of all at once
+    sizeCalculation: () => 1,
+  })
   readonly #reader: ArchiveReader
   readonly #ids: ArchiveIds
   /** Grows with each change of preferences: tells whether an answer of the store may be out of date. */
@@ -90,7 +93,7 @@ class Archive {
     this.#server = server
     this.#options = options
     this.#reader = new ArchiveReader(server, options, { lookups: 'modMamLookups', results: 'modMamForwarded' })
-    this.#ids = new ArchiveIds(server.clock)
+    this.#ids = server.kept('ids', () => new ArchiveIds(server.clock))
     this.#rules = { hasGroupchat: options.archive_groupchats, hasChatMarkers: options.archive_chat_markers }
   }
 

@@ -138,7 +138,8 @@ export class MucLightDomain {
   /** ML-14 */
   async #tellCreated(jid: Jid, id: string, room: Room): Promise<void> {
     const kept = await this.notices.keep(jid, foundedNotice(id, room))
-    for (const one of room.occupants) this.notices.tell(jid, one.jid, createdNotice(id, room, one), kept)
+    const act = this.notices.newAct()
+    for (const one of room.occupants) this.notices.tell(act, jid, one.jid, createdNotice(id, room, one), kept)
   }
 
   #standing(users: readonly string[], requester: string, room: Jid) {
@@ -166,7 +167,7 @@ export class MucLightDomain {
       async ({ before, after, changes }) => {
         const notice = configuredNotice(id, before, after!, changes) // no configuration ends a room
         const kept = await this.notices.keep(room, notice)
-        this.notices.tellAll(room, jidsOf(after!), notice, kept)
+        this.notices.tellAll(this.notices.newAct(), room, jidsOf(after!), notice, kept)
       },
     )
   }
@@ -201,11 +202,12 @@ export class MucLightDomain {
     const kept = after && (await notices.keep(room, keptNotice(id, after, changes)))
     const left = new Set(changes.filter(({ affiliation }) => affiliation === 'none').map(({ jid }) => jid))
     const joined = new Set(additions(before, changes).map(({ jid }) => jid))
-    for (const jid of left) notices.tell(room, jid, leftNotice(id, jid))
+    const act = notices.newAct()
+    for (const jid of left) notices.tell(act, room, jid, leftNotice(id, jid))
     if (after === undefined) return
     const stayed = jidsOf(after).filter(jid => !joined.has(jid))
-    if (stayed.length > 0) notices.tellAll(room, stayed, affiliatedNotice(id, before, after, changes), kept)
-    for (const jid of joined) notices.tell(room, jid, joinedNotice(id, after, jid), kept)
+    if (stayed.length > 0) notices.tellAll(act, room, stayed, affiliatedNotice(id, before, after, changes), kept)
+    for (const jid of joined) notices.tell(act, room, jid, joinedNotice(id, after, jid), kept)
   }
 
   /** ML-28 */
@@ -218,7 +220,8 @@ export class MucLightDomain {
         return { before, after: undefined, changes: [] }
       },
       ({ before }) => {
-        for (const jid of jidsOf(before)) this.notices.tell(room, jid, destroyedNotice(id, jid))
+        const act = this.notices.newAct()
+        for (const jid of jidsOf(before)) this.notices.tell(act, room, jid, destroyedNotice(id, jid))
       },
     )
   }

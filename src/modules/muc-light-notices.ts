@@ -2,6 +2,7 @@ import { Element } from 'ltx'
 import { Jid } from '../protocols/jid.js'
 import { claimsId, stanzaIdXml, withoutIds } from '../protocols/mam.js'
 import { NS } from '../protocols/namespaces.js'
+import { Act } from '../protocols/stanza/act.js'
 import { Stanza } from '../protocols/stanza/stanza.js'
 import type { RoomArchive } from '../routing/room-archive.js'
 import type { Routing } from '../routing/services.js'
@@ -46,18 +47,26 @@ export class Notices {
     return archive.givesIds ? id : undefined
   }
 
-  tell(room: Jid, jid: string, notice: Element, kept?: string): void {
-    this.tellAll(room, [jid], notice, kept)
+  /** What the notices belong to that say the same thing to different people. */
+  newAct(): Act {
+    return new Act(this.routing.routes.isHost)
+  }
+
+  tell(act: Act, room: Jid, jid: string, notice: Element, kept?: string): void {
+    this.tellAll(act, room, [jid], notice, kept)
   }
 
   /** One text for all of them, with the id under which the archive has what happened. */
-  tellAll(room: Jid, jids: readonly string[], notice: Element, kept?: string): void {
+  tellAll(act: Act, room: Jid, jids: readonly string[], notice: Element, kept?: string): void {
     const bare = Stanza.fromElement(notice).addressed({ from: room })
     const stanza = kept === undefined ? bare : bare.withChild(stanzaIdXml(room.text, kept), NS.stanzaIds)
-    for (const jid of jids) {
-      const to = Jid.parse(jid)
-      if (to !== undefined) this.routing.send(stanza.addressed({ to }))
-    }
+    const addressees = jids.flatMap(jid => Jid.parse(jid) ?? [])
+    this.send(stanza, addressees, act)
+  }
+
+  /** The same stanza for each of them. */
+  send(stanza: Stanza, addressees: readonly Jid[], act = this.newAct()): void {
+    for (const to of addressees) this.routing.send(stanza.addressed({ to, follows: act.follows(to) }))
   }
 }
 

@@ -89,7 +89,7 @@ export class MucLightService {
     if (from === undefined) throw new StanzaError('not-acceptable', 'the address of the sender is too long')
     const copy = (stanza.id ? stanza : withId(stanza, this.#domain.stamp())).addressed({ from })
     const told = await this.#domain.notices.keepMessage(room, copy, sender)
-    for (const to of found.addressees) this.#server.routing.send(told.addressed({ to }))
+    this.#domain.notices.send(told, found.addressees)
   }
 
   /** ML-35 */

@@ -70,7 +70,7 @@ const config = z
         error: 'fields that differ from one another, in the store too',
       })
       .meta({
-        description: 'Fields of the configuration of a room.',
+        description: 'Fields of the configuration of a room. A value has at most 250 characters.',
         example: [{ field: 'display-lines', value: 30, internal_key: 'display_lines', type: 'integer' }],
       }),
   })

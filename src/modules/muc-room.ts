@@ -4,6 +4,7 @@ import type { ArchivedMessage, Effects, Part, Tombstone } from '../protocols/muc
 import { type Beginning, Room, type RoomOptions } from '../protocols/muc/room.js'
 import type { OccupantSnapshot, RoomSnapshot } from '../protocols/muc/snapshot.js'
 import { NS } from '../protocols/namespaces.js'
+import { Act } from '../protocols/stanza/act.js'
 import { errorReply, mayBounce, type Stanza } from '../protocols/stanza/stanza.js'
 import { bounceStanza } from '../routing/bounce.js'
 import type { End, Resident, ResidentActor } from '../routing/residence.js'
@@ -70,6 +71,8 @@ export class MucRoom implements Resident {
   #saved: Saved | undefined
   /** Bare JIDs of who is inside. */
   #users: ReadonlySet<string> = new Set()
+  /** Some of them are not ours. */
+  #hasStrangers = false
   #isHistoryUnwritten = false
   /** When it comes to rest, unless something happens; undefined: somebody is inside. */
   #restAt: number | undefined
@@ -316,15 +319,27 @@ export class MucRoom implements Resident {
   /** Each occupant gets the same bytes with his own address in them. */
   #deliver({ deliveries }: Effects): void {
     const { routing } = this.services
+    // One stanza for each occupant here needs no account.
+    const act = deliveries.length > 1 || this.#hasStrangers ? new Act(routing.routes.isHost) : undefined
     for (const { stanza, to } of deliveries) {
-      for (const jid of to) void routing.route(stanza.addressed({ to: jid }))
+      for (const jid of to) {
+        const follows = act?.follows(jid) ?? false
+        void routing.route(stanza.addressed({ to: jid, follows }))
+      }
     }
   }
 
   #count(room: Room): void {
     const before = this.#users
     const after = new Set<string>()
-    for (const { jids } of room.occupants) for (const jid of jids) after.add(jid.bareText)
+    const { isHost } = this.services.routing.routes
+    this.#hasStrangers = false
+    for (const { jids } of room.occupants) {
+      for (const jid of jids) {
+        after.add(jid.bareText)
+        if (!isHost(jid.domain)) this.#hasStrangers = true
+      }
+    }
     this.#users = after
     this.#pace?.prune(new Set(room.occupants.flatMap(({ jids }) => jids.map(({ text }) => text))))
     const came = [...after].filter(user => !before.has(user))

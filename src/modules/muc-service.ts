@@ -47,7 +47,7 @@ export class MucService implements RoomService {
   readonly #places = new Map<string, Set<string>>()
   #isClosed = false
   /** Of the last id, in microseconds since 1970: the next is later, whatever the clock says. */
-  #lastTime = 0
+  readonly #lastTime: { value: number }
 
   constructor(server: ModuleServer, options: MucOptions, domain: Jid, residence: Residence, discovery: Discovery) {
     this.#server = server
@@ -56,6 +56,7 @@ export class MucService implements RoomService {
     this.#residence = residence
     this.#discovery = discovery
     this.#config = roomConfigOf(options)
+    this.#lastTime = server.kept('ids', () => ({ value: 0 }))
     this.#services = this.#roomServices()
   }
 
@@ -233,8 +234,8 @@ export class MucService implements RoomService {
   }
 
   #newId(): string {
-    this.#lastTime = Math.max(this.#lastTime + 1, this.#server.clock.wall() * 1000)
-    return archiveId(this.#lastTime, randomText(secretLength / 2, 'hex'))
+    this.#lastTime.value = Math.max(this.#lastTime.value + 1, this.#server.clock.wall() * 1000)
+    return archiveId(this.#lastTime.value, randomText(secretLength / 2, 'hex'))
   }
 
   #allows(rule: string, user: Jid): boolean {

@@ -24,7 +24,7 @@ export const muc = defineModule({
     const discovery = new Discovery()
     discovery.addIdentity({ category: 'conference', type: 'text', name: 'Rooms' })
     for (const feature of features) discovery.addFeature(feature)
-    const residence = server.openResidence(`mod_muc-${domain.text}`, {
+    const residence = server.openResidence('rooms', {
       mailboxLimit: server.queueLimit,
       hibernateAfter: hibernate_timeout === 'infinity' ? undefined : hibernate_timeout,
     })

@@ -88,19 +88,31 @@ class OfflineMessages implements WaitingMessages {
   readonly #rule: string
   /** Hand-overs under way, by account: two resources that come at the same time share one. */
   readonly #running = new Map<string, Promise<void>>()
-  readonly #empty = new LRUCache<string, true>({ max: rememberedEmpty })
+  readonly #empty = new LRUCache<string, true>({
+    maxSize: rememberedEmpty, // by size: `max` takes the room of all at once
+    sizeCalculation: () => 1,
+  })
   /** Of the messages that sessions hold: nobody else gets them. */
-  readonly #held = new Set<number>()
+  readonly #held: Set<number>
   /** By the message as it was routed: what goes to several sessions is stored once. */
-  readonly #copies = new WeakMap<Stanza, Copy>()
+  readonly #copies: WeakMap<Stanza, Copy>
   /** Copies that are being written. */
-  readonly #writing = new Set<Promise<void>>()
+  readonly #writing: Set<Promise<void>>
   /** Messages that were to be stored so far: tells whether an answer of the store may be out of date. */
   #kept = 0
 
   constructor(server: ModuleServer, rule: string) {
     this.#server = server
     this.#rule = rule
+    // Sessions hold copies longer than the module may run.
+    const held = server.kept('held', () => ({
+      ids: new Set<number>(),
+      copies: new WeakMap<Stanza, Copy>(),
+      writing: new Set<Promise<void>>(),
+    }))
+    this.#held = held.ids
+    this.#copies = held.copies
+    this.#writing = held.writing
   }
 
   store(stanza: Stanza, account: Jid): Transformed | Promise<Transformed> {

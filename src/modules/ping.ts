@@ -45,6 +45,10 @@ export const ping = defineModule({
     )
     server.onStop(hooks.sessionClosed.observe(({ session }) => pings.forget(session)))
     server.onStop(() => pings.stop())
+    // Those that were there before the module was started again.
+    for (const session of server.routing.sessions.on(server.host)) {
+      if (session.onlyListens !== true) pings.heard(session)
+    }
   },
 })
 

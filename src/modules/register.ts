@@ -89,15 +89,22 @@ export const register = defineModule({
   },
 })
 
+const latestRegistrations = () =>
+  new LRUCache<string, number>({
+    maxSize: rememberedAddresses, // by size: `max` takes the room of all at once
+    sizeCalculation: () => 1,
+  })
+
 class Registration {
   readonly #server: ModuleServer
   readonly #options: Options
   readonly #networks: readonly { list: BlockList; policy: 'allow' | 'deny' }[]
   /** When an address last made an account. */
-  readonly #latest = new LRUCache<string, number>({ max: rememberedAddresses })
+  readonly #latest: LRUCache<string, number>
 
   constructor(server: ModuleServer, options: Options) {
     this.#server = server
+    this.#latest = server.kept('latest', () => latestRegistrations())
     this.#options = options
     this.#networks = options.ip_access.map(({ address, policy }) => ({ list: parseNetwork(address)!, policy }))
   }

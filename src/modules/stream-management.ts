@@ -60,7 +60,7 @@ export const streamManagement = defineModule({
 
 function endedSessions(server: ModuleServer, { repeat_after, geriatric }: z.infer<typeof staleH>): EndedSessions {
   const { clock } = server
-  const ended = new EndedSessions(() => clock.now())
+  const ended = server.kept('ended', () => new EndedSessions(() => clock.now()))
   let cancel: () => void
   const cleanUpLater = () => {
     cancel = clock.after(repeat_after * 1000, () => {

@@ -1,7 +1,7 @@
 import { clone, Element } from 'ltx'
 import { NS } from './namespaces.js'
 
-/** RFC 6120 §4.9.3 */
+/** Why a stream ends. RFC 6120 §4.9.3 */
 export type StreamCondition =
   | 'bad-format'
   | 'bad-namespace-prefix'
@@ -42,6 +42,7 @@ export class StreamError extends Error {
   }
 }
 
+/** What the sender may do about an error. RFC 6120 §8.3.2 */
 export type StanzaErrorType = 'auth' | 'cancel' | 'continue' | 'modify' | 'wait'
 
 /** RFC 6120 §8.3.3, with the error type and the legacy code each condition carries. */
@@ -70,14 +71,19 @@ export const stanzaConditions = {
   'unexpected-request': ['wait', 400],
 } as const satisfies Record<string, readonly [StanzaErrorType, number]>
 
+/** What went wrong with a stanza. RFC 6120 §8.3.3 */
 export type StanzaCondition = keyof typeof stanzaConditions
 
 /** Becomes an error reply. RFC 6120 §8.3 */
 export class StanzaError extends Error {
+  /** Always `StanzaError`. */
   override name = 'StanzaError'
+  /** The one that usually goes with the condition, unless another is given. */
   readonly type: StanzaErrorType
   constructor(
+    /** What went wrong. */
     readonly condition: StanzaCondition,
+    /** For people. RFC 6120 §8.3.4 */
     readonly text?: string,
     type?: StanzaErrorType,
     /** A condition of the application, beside the general one. RFC 6120 §8.3.4 */

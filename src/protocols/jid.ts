@@ -176,10 +176,12 @@ export class Jid {
     return this.#bare
   }
 
+  /** Without a resourcepart. */
   get isBare(): boolean {
     return this.resource === ''
   }
 
+  /** With a resourcepart. */
   get isFull(): boolean {
     return this.resource !== ''
   }
@@ -191,10 +193,12 @@ export class Jid {
     return prepared === undefined ? undefined : Jid.#prepared(this.local, this.domain, prepared)
   }
 
+  /** Whether both name the same entity. */
   equals(other: Jid): boolean {
     return this === other || this.text === other.text
   }
 
+  /** The same as `text`. */
   toString(): string {
     return this.text
   }

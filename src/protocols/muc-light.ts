@@ -55,6 +55,8 @@ export interface RoomRules {
   readonly fields: readonly ConfigurationField[]
 }
 
+/** Characters of the value of a field: what MongooseIM has room for in its database (`VARCHAR(250)`). */
+const longestValue = 250
 /** Not fields: they are said beside the fields. */
 const reservedFields = ['version', 'prev-version']
 
@@ -138,6 +140,8 @@ function typedFields(fields: ReadonlyMap<string, string>, rules: RoomRules): Map
 }
 
 function typedValue(text: string, { field, type }: ConfigurationField): string | number {
+  // Code points are no more than code units.
+  if (text.length > longestValue && [...text].length > longestValue) throw bad(`${field}:too long`)
   if (type === 'binary') return text
   const value = Number(text)
   const isNumber = type === 'integer' ? /^[+-]?\d+$/ : /^[+-]?\d+(\.\d+)?([eE][+-]?\d+)?$/

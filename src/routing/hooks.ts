@@ -4,76 +4,95 @@ import type { Jid } from '../protocols/jid.js'
 import type { Stanza, StanzaKind } from '../protocols/stanza/stanza.js'
 import type { RosterView } from '../sessions/rosters.js'
 import type { Sender, Session } from '../sessions/session.js'
+import { blamed, type OfPart, type Part, registrant, withEntry } from './parts.js'
 
 /** What a transform returns to end a stanza's way. */
 export const drop: unique symbol = Symbol('drop')
 /** What a transform returns to keep a stanza from a session as if that could not take it: it finds another way, or bounces. */
 export const refuse: unique symbol = Symbol('refuse')
+/** What a transform returns: the stanza that goes on, or `drop`. */
 export type Transformed = Stanza | typeof drop
 /** What becomes of a stanza where not every receiver takes it. */
 export type Offered = Transformed | typeof refuse
 
 /** Which stanzas a handler is called for; nobody parses for the others. */
 export interface Filter {
+  /** Absent: of every kind. */
   readonly kinds?: readonly StanzaKind[]
-  /** Namespaces of the first child element. */
+  /** Namespaces of the first child element; absent: whatever it is, or none. */
   readonly namespaces?: readonly string[]
 }
 
 type Result = Offered | undefined
 type Handler<Context> = (stanza: Stanza, context: Context) => Result | Promise<Result>
 
-interface Entry<Context> {
+interface Entry<Context> extends OfPart {
   readonly filter: Filter
   readonly handler: Handler<Context>
 }
 
-function wants({ kinds, namespaces }: Filter, stanza: Stanza): boolean {
+/** Whether a stanza passes the filter. */
+export function wants({ kinds, namespaces }: Filter, stanza: Stanza): boolean {
   if (kinds && !kinds.includes(stanza.kind)) return false
   return !namespaces || (stanza.payload !== undefined && namespaces.includes(stanza.payload.ns))
 }
 
 /** A place on a stanza's way where modules join, in the order of the modules; each sees what the one before it made of the stanza. */
 class StanzaHook<Context> {
-  /** How often a stanza came by. */
+  /** @internal How often a stanza came by. */
   runs = 0
   #entries: readonly Entry<Context>[] = []
 
-  /** Nobody joined: the stanza need not pass here at all. */
+  /** @internal Nobody joined: the stanza need not pass here at all. */
   get isEmpty(): boolean {
     return this.#entries.length === 0
   }
 
+  /** @internal */
   protected add(filter: Filter, handler: Handler<Context>): () => void {
-    const entry = { filter, handler }
-    this.#entries = [...this.#entries, entry]
+    const entry = { filter, handler, part: registrant() }
+    this.#entries = withEntry(this.#entries, entry)
     return () => {
       this.#entries = this.#entries.filter(other => other !== entry)
     }
   }
 
-  /** The stanza that goes on, or `drop`; a promise only when a handler returned one. */
+  /** @internal The stanza that goes on, or `drop`; a promise only when a handler returned one. */
   protected pass(stanza: Stanza, context: Context, from = 0, entries = this.#entries): Offered | Promise<Offered> {
     let current = stanza
-    for (let i = from; i < entries.length; i += 1) {
-      const { filter, handler } = entries[i]!
-      if (!wants(filter, current)) continue
-      const result = handler(current, context)
-      if (result instanceof Promise) {
-        const before = current
-        return result.then(later => (isEnd(later) ? later : this.pass(later ?? before, context, i + 1, entries)))
+    let i = from
+    try {
+      for (; i < entries.length; i += 1) {
+        const { filter, handler, part } = entries[i]!
+        if (!wants(filter, current)) continue
+        const result = handler(current, context)
+        if (result instanceof Promise) {
+          const before = current
+          const next = i + 1
+          return result.then(
+            later => (isEnd(later) ? later : this.pass(later ?? before, context, next, entries)),
+            (error: unknown) => rejected(error, part),
+          )
+        }
+        if (isEnd(result)) return result
+        current = result ?? current
       }
-      if (isEnd(result)) return result
-      current = result ?? current
+    } catch (error) {
+      throw blamed(error, entries[i]?.part)
     }
     return current
   }
+}
+
+function rejected(error: unknown, part: Part | undefined): never {
+  throw blamed(error, part)
 }
 
 const isEnd = (result: Result) => result === drop || result === refuse
 
 /** A hook whose handlers may await: whoever sent the stanza waits with them, so its order is kept. */
 export class WaitingHook<Context> extends StanzaHook<Context> {
+  /** Shows each stanza that passes the filter, and waits for the handler's promise; the returned function ends that. */
   observe(filter: Filter, handler: (stanza: Stanza, context: Context) => void | Promise<void>): () => void {
     return this.add(filter, (stanza, context) => {
       const waiting = handler(stanza, context)
@@ -81,6 +100,7 @@ export class WaitingHook<Context> extends StanzaHook<Context> {
     })
   }
 
+  /** Lets the handler change or drop each stanza that passes the filter; the returned function ends that. */
   transform(
     filter: Filter,
     handler: (stanza: Stanza, context: Context) => Transformed | Promise<Transformed>,
@@ -88,6 +108,7 @@ export class WaitingHook<Context> extends StanzaHook<Context> {
     return this.add(filter, handler)
   }
 
+  /** @internal */
   run(stanza: Stanza, context: Context): Transformed | Promise<Transformed> {
     this.runs++
     return this.pass(stanza, context) as Transformed | Promise<Transformed> // no handler may refuse here
@@ -96,6 +117,7 @@ export class WaitingHook<Context> extends StanzaHook<Context> {
 
 /** A hook whose handlers answer at once, because stanzas from many senders meet there. */
 export class PromptHook<Context> extends StanzaHook<Context> {
+  /** Shows each stanza that passes the filter; the returned function ends that. */
   observe(filter: Filter, handler: (stanza: Stanza, context: Context) => void): () => void {
     return this.add(filter, (stanza, context) => {
       handler(stanza, context)
@@ -103,10 +125,12 @@ export class PromptHook<Context> extends StanzaHook<Context> {
     })
   }
 
+  /** Lets the handler change or drop each stanza that passes the filter; the returned function ends that. */
   transform(filter: Filter, handler: (stanza: Stanza, context: Context) => Offered): () => void {
     return this.add(filter, handler)
   }
 
+  /** @internal */
   run(stanza: Stanza, context: Context): Offered {
     this.runs++
     const result = this.pass(stanza, context)
@@ -117,49 +141,72 @@ export class PromptHook<Context> extends StanzaHook<Context> {
 
 /** Something happened; handlers run in the order of the modules, one after the other. */
 export class EventHook<Event> {
-  /** How often it happened. */
+  /** @internal How often it happened. */
   runs = 0
-  #handlers: readonly ((event: Event) => void | Promise<void>)[] = []
+  #observers: readonly Observer<Event>[] = []
 
+  /** Tells of each; the returned function ends that. What a handler throws is what whoever made it happen gets. */
   observe(handler: (event: Event) => void | Promise<void>): () => void {
-    this.#handlers = [...this.#handlers, handler]
+    const observer = { handler, part: registrant() }
+    this.#observers = withEntry(this.#observers, observer)
     return () => {
-      this.#handlers = this.#handlers.filter(other => other !== handler)
+      this.#observers = this.#observers.filter(other => other !== observer)
     }
   }
 
-  /** Nobody observes. */
+  /** @internal Nobody observes. */
   get isEmpty(): boolean {
-    return this.#handlers.length === 0
+    return this.#observers.length === 0
   }
 
-  /** A promise only when a handler returned one. */
+  /** @internal A promise only when a handler returned one. */
   emit(event: Event): void | Promise<void> {
     this.runs++
     let waiting: Promise<void> | undefined
-    for (const handler of this.#handlers) {
-      if (waiting) waiting = waiting.then(() => handler(event))
-      else waiting = handler(event) ?? undefined
+    for (const observer of this.#observers) {
+      if (waiting) waiting = waiting.then(() => tell(observer, event))
+      else waiting = tell(observer, event) ?? undefined
     }
     return waiting
   }
 }
 
+interface Observer<Event> extends OfPart {
+  readonly handler: (event: Event) => void | Promise<void>
+}
+
+function tell<Event>({ handler, part }: Observer<Event>, event: Event): void | Promise<void> {
+  try {
+    const waiting = handler(event)
+    // Beside whoever waits for it, so that nobody waits longer.
+    if (part !== undefined && waiting instanceof Promise) waiting.catch(error => blamed(error, part))
+    return waiting
+  } catch (error) {
+    throw blamed(error, part)
+  }
+}
+
 /** Why a session is gone; undefined when nothing but the connection's end is known. */
 export interface SessionEnd {
+  /** Who was there. */
   readonly session: Session
+  /** The status of its last unavailable presence. RFC 6121 §4.5.2 */
   readonly status: string | undefined
 }
 
 /** A session's presence on its way to a contact. */
 export interface Showing {
+  /** Whose presence it is. */
   readonly session: Session
+  /** Who is to see it: a bare JID. */
   readonly contact: Jid
+  /** @internal */
   readonly roster: RosterView
 }
 
 /** A roster on its way to its owner. */
 export interface RosterReading {
+  /** The owner. */
   readonly account: Jid
   /** `<item/>` elements beside those of the contacts; observers add to them. */
   readonly items: Element[]
@@ -167,7 +214,7 @@ export interface RosterReading {
 
 /** The places where the modules of one virtual host join. */
 export class Hooks {
-  /** What is counted on the way of stanzas, and by modules. */
+  /** @internal What is counted on the way of stanzas, and by modules. */
   readonly counters = createHostCounters()
   /**
    * A client of this host sent a stanza: `from` is stamped, `to` is as the client wrote it, nothing has been done with it yet.

@@ -5,6 +5,7 @@ import { Jid } from '../protocols/jid.js'
 import { NS } from '../protocols/namespaces.js'
 import { presenceOf } from '../protocols/presence.js'
 import { incomingKind, type Kind, outgoingKind, type PrivacyRules } from '../protocols/privacy.js'
+import { Act } from '../protocols/stanza/act.js'
 import { Stanza } from '../protocols/stanza/stanza.js'
 import { noLists, PrivacyLists, type PrivacyView } from '../sessions/privacy-lists.js'
 import type { RosterView } from '../sessions/rosters.js'
@@ -29,12 +30,13 @@ export class Privacy {
   readonly #host: string
   readonly #counters: HostCounters
   /** Names of the lists that sessions have chosen for themselves. */
-  readonly #active = new WeakMap<Sender, string>()
+  readonly #active: WeakMap<Sender, string>
   readonly #held = new Map<Session, Stanza[]>()
 
-  constructor(routing: Routing, host: string, repository: PrivacyRepository) {
+  constructor(routing: Routing, host: string, repository: PrivacyRepository, active: WeakMap<Sender, string>) {
     this.#routing = routing
     this.#host = host
+    this.#active = active
     this.#counters = routing.hooksOf(host).counters
     this.lists = new PrivacyLists(repository, account => routing.sessions.isConnected(account))
   }
@@ -53,6 +55,10 @@ export class Privacy {
       hooks.onBehalf.transform({}, (stanza, account) => this.#onBehalf(stanza, account)),
       hooks.undeliverable.transform({}, (stanza, account) => this.#onBehalf(stanza, account)),
     ]
+    // Those that were there before the modules were started again.
+    for (const { jid } of this.#routing.sessions.on(this.#host)) {
+      this.#routing.inBackground(() => this.#connected(jid))
+    }
     return () => {
       for (const undo of undos) undo()
     }
@@ -230,8 +236,9 @@ export class Privacy {
     const roster = await this.#routing.rosters.get(first[0].jid.bare)
     for (const [session, before, after] of changes) {
       if (session.presence === undefined || before === after) continue
-      this.#tellOutgoing(session, before, after, roster)
-      this.#tellIncoming(session, before, after, roster)
+      const act = new Act(this.#routing.routes.isHost)
+      this.#tellOutgoing(session, before, after, roster, act)
+      this.#tellIncoming(session, before, after, roster, act)
     }
   }
 
@@ -241,21 +248,22 @@ export class Privacy {
     before: PrivacyRules | undefined,
     after: PrivacyRules | undefined,
     roster: RosterView,
+    act: Act,
   ): void {
-    const { send } = this.#routing
+    const send = (stanza: Stanza, to: Jid) => this.#routing.send(stanza.addressed({ to, follows: act.follows(to) }))
     const hides = (rules: PrivacyRules | undefined, contact: Jid) =>
       rules?.denies('presence-out', contact, relationIn(roster, contact)) ?? false
     for (const contact of roster.subscribers) {
       const [was, is] = [hides(before, contact), hides(after, contact)]
-      if (is && !was) send(presenceOf(session.jid, contact, 'unavailable'))
-      if (was && !is) send(Stanza.parse(session.presence!).addressed({ to: contact }))
+      if (is && !was) send(presenceOf(session.jid, undefined, 'unavailable'), contact)
+      if (was && !is) send(Stanza.parse(session.presence!), contact)
     }
     const told = new Set(roster.subscribers.map(({ text }) => text))
     for (const text of session.directed ?? []) {
       const contact = Jid.parse(text)
       if (contact === undefined || told.has(contact.bareText) || hides(before, contact) || !hides(after, contact))
         continue
-      send(presenceOf(session.jid, contact, 'unavailable'))
+      send(presenceOf(session.jid, undefined, 'unavailable'), contact)
     }
   }
 
@@ -265,19 +273,21 @@ export class Privacy {
     before: PrivacyRules | undefined,
     after: PrivacyRules | undefined,
     roster: RosterView,
+    act: Act,
   ): void {
     const hides = (rules: PrivacyRules | undefined, contact: Jid) =>
       rules?.denies('presence-in', contact, relationIn(roster, contact)) ?? false
     const { sessions, routes, send } = this.#routing
     for (const contact of roster.subscriptions) {
       const [was, is] = [hides(before, contact), hides(after, contact)]
-      if (was && !is) send(presenceOf(session.jid, contact, 'probe'))
+      if (was && !is) send(presenceOf(session.jid, contact, 'probe').addressed({ follows: act.follows(contact) }))
       if (was || !is) continue
       const resources = routes.isHost(contact.domain) ? sessions.resources(contact.bareText) : []
       for (const other of resources) {
         // Past the modules, which keep everything of this contact away by now.
-        if (other.presence !== undefined)
-          this.#routing.deliverAnyway(session, presenceOf(other.jid, session.jid, 'unavailable'))
+        if (other.presence === undefined) continue
+        const presence = presenceOf(other.jid, session.jid, 'unavailable')
+        this.#routing.deliverAnyway(session, presence.addressed({ follows: act.follows(session.jid) }))
       }
     }
   }
@@ -306,6 +316,8 @@ const blockedError = () =>
 
 /** The engine of a host, which its two modules share; it works while one of them runs. */
 const running = new WeakMap<object, { privacy: Privacy; users: number; stop: () => void }>()
+/** By the hooks of a host: what sessions have chosen counts for as long as they last, however often the modules are started. */
+const chosen = new WeakMap<object, WeakMap<Sender, string>>()
 
 export function sharePrivacy(
   routing: Routing,
@@ -315,7 +327,9 @@ export function sharePrivacy(
   const hooks = routing.hooksOf(host)
   let shared = running.get(hooks)
   if (shared === undefined) {
-    const privacy = new Privacy(routing, host, repository)
+    const active = chosen.get(hooks) ?? new WeakMap<Sender, string>()
+    chosen.set(hooks, active)
+    const privacy = new Privacy(routing, host, repository, active)
     shared = { privacy, users: 0, stop: privacy.start() }
     running.set(hooks, shared)
   }

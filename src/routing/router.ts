@@ -11,12 +11,15 @@ import { bounceStanza } from './bounce.js'
 import { drop, Hooks, refuse, type Transformed } from './hooks.js'
 import { IqHandlers } from './iq.js'
 import { delivered, toAccount, toHost } from './local.js'
+import { Onlookers } from './onlookers.js'
+import { accuse } from './parts.js'
 import { RoomArchives } from './room-archive.js'
 import { Routes } from './routes.js'
 import type { Offer, Routing, RoutingOptions } from './services.js'
 
 /** Puts the parts of routing together. */
-export function createRouting(options: RoutingOptions): Routing {
+export function createRouting(given: RoutingOptions): Routing {
+  const options: RoutingOptions = { ...given, onBug: error => tellBug(given, error) }
   const routes = new Routes(options.hosts)
   const hooks = new Map(options.hosts.map(host => [host, new Hooks()]))
   const rosterVersioning = new Set<string>()
@@ -85,12 +88,18 @@ export function createRouting(options: RoutingOptions): Routing {
     ...common,
     awaitsArrivals,
     routes,
+    onlookers: new Onlookers(),
     iq: new IqHandlers(),
     presence,
     subscriptions,
     rooms: new RoomArchives(),
   }
   return routing
+}
+
+function tellBug({ onBug }: RoutingOptions, error: unknown): void {
+  accuse(error)
+  onBug(error)
 }
 
 /** A message waits for what was begun for its sender and for its addressee, at the same time. */
@@ -140,7 +149,7 @@ function forward(routing: Routing, stanza: Stanza): void | Promise<void> {
     return to.local === '' ? toHost(routing, stanza, to) : toAccount(routing, stanza, to)
   }
   const route = routing.routes.get(to.domain)
-  if (route !== undefined) return route.deliver(stanza)
+  if (route !== undefined) return routing.routes.deliver(route, stanza)
   if (routing.remote?.(stanza) !== true) throw new StanzaError('remote-server-not-found')
 }
 

@@ -1,4 +1,5 @@
 import type { Stanza } from '../protocols/stanza/stanza.js'
+import { blamed, type Part, placeOf, registrant } from './parts.js'
 
 /** Where the stanzas of a domain go that is not a virtual host. */
 export interface Route {
@@ -25,6 +26,8 @@ const EVICTION_ROUNDS = 3
 export class Routes {
   readonly #hosts: ReadonlySet<string>
   readonly #byDomain = new Map<string, Route>()
+  /** Of those routes that modules have added. */
+  readonly #parts = new WeakMap<Route, Part>()
 
   constructor(hosts: Iterable<string>) {
     this.#hosts = new Set(hosts)
@@ -46,6 +49,8 @@ export class Routes {
   addAll(domains: readonly string[], route: Route): boolean {
     if (domains.some(domain => this.#isTaken(domain))) return false
     for (const domain of domains) this.#byDomain.set(domain, route)
+    const part = registrant()
+    if (part !== undefined) this.#parts.set(route, part)
     return true
   }
 
@@ -79,8 +84,22 @@ export class Routes {
     return this.#byDomain.get(domain)
   }
 
-  /** The domains right and further under a host, with their routes. spec/listeners.md §3.3.7 */
-  *under(host: string): IterableIterator<[string, Route]> {
-    for (const entry of this.#byDomain) if (entry[0].endsWith(`.${host}`)) yield entry
+  /** Gives a stanza to a route. Throws or rejects as its `deliver` does. */
+  deliver(route: Route, stanza: Stanza): void | Promise<void> {
+    try {
+      const waiting = route.deliver(stanza)
+      // Beside whoever waits for it, so that nobody waits longer.
+      if (waiting instanceof Promise) waiting.catch(error => blamed(error, this.#parts.get(route)))
+      return waiting
+    } catch (error) {
+      throw blamed(error, this.#parts.get(route))
+    }
+  }
+
+  /** The domains right and further under a host, with their routes; those of modules in the order of these. spec/listeners.md §3.3.7 */
+  under(host: string): readonly (readonly [string, Route])[] {
+    const found = [...this.#byDomain].filter(([domain]) => domain.endsWith(`.${host}`))
+    const place = (route: Route) => Math.min(placeOf(this.#parts.get(route)), Number.MAX_VALUE)
+    return found.sort(([, one], [, other]) => place(one) - place(other))
   }
 }

@@ -9,6 +9,7 @@ import type { Session } from '../sessions/session.js'
 import type { Subscriptions } from '../sessions/subscriptions.js'
 import type { Hooks } from './hooks.js'
 import type { IqHandlers } from './iq.js'
+import type { Onlookers } from './onlookers.js'
 import type { RoomArchives } from './room-archive.js'
 import type { Routes } from './routes.js'
 
@@ -35,6 +36,8 @@ export type Offer = 'taken' | 'dropped' | 'refused' | 'gone'
 /** Everything that a stanza may meet on its way; made once, by `createRouting`. */
 export interface Routing extends RoutingOptions {
   readonly routes: Routes
+  /** Who watches what components and other servers send and get. */
+  readonly onlookers: Onlookers
   readonly iq: IqHandlers
   readonly presence: Presence
   readonly subscriptions: Subscriptions

@@ -290,6 +290,7 @@ describe('creation (§5.2)', () => {
     ['owner with equal_occupants', { equal_occupants: true }, creation(user(alice, 'owner'))],
     ['unknown field', {}, query('create', '<configuration><colour>x</colour></configuration>')],
     ['field version', {}, query('create', '<configuration><version>x</version></configuration>')],
+    ['a long value', {}, query('create', `<configuration><roomname>${'x'.repeat(251)}</roomname></configuration>`)],
     ['text between elements', {}, query('create', '<configuration>x<subject>x</subject></configuration>')],
     ['too many occupants', { max_occupants: 2 }, creation(user(alice, 'member'), user(at('hatter'), 'member'))],
   ])('ML-16: %s', async (_, options, content) => {
@@ -370,6 +371,18 @@ describe('configuration (§5.3)', () => {
       expect(await asked(all.hare, `<${field}>x</${field}>`), field).toBe('bad-request')
     }
     expect(await configuration(all.hare)).toMatchObject({ roomname: 'b', subject: 's' })
+  })
+
+  it('a value has as many characters as fit into MongooseIM’s database, whatever their bytes', async () => {
+    const all = await party()
+    await room(all, 'alice')
+    const subject = (text: string) => set(all.alice, 'configuration', `<subject>${text}</subject>`)
+    expect(outcome(await subject('🐿'.repeat(250)))).toBe('result')
+    expect(await configuration(all.hare)).toMatchObject({ subject: '🐿'.repeat(250) })
+    const answer = await subject('🐿'.repeat(251))
+    expect(outcome(answer)).toBe('bad-request')
+    expect(answer.getChild('error')?.getChildText('text')).toBe('subject:too long')
+    expect(await configuration(all.hare)).toMatchObject({ subject: '🐿'.repeat(250) })
   })
 
   it('ML-19: all_can_configure lets members change every field', async () => {

@@ -14,7 +14,7 @@ import { world } from '../support/world.js'
 const service = 'conference.localhost'
 const room = `tea@${service}`
 const NS = 'http://jabber.org/protocol/muc'
-const branch = `/root/modules/mod_muc-${service}`
+const branch = '/root/modules/mod_muc-localhost/rooms'
 
 const users = ['romeo', 'juliet', 'nurse', 'tybalt']
 

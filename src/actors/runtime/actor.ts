@@ -1,12 +1,11 @@
 import { Children, childless } from './children.js'
-import type { Deadline, DeadlineTarget } from './deadlines.js'
+import type { Deadline } from './deadlines.js'
 import type { ActorCounters, ActorInit, ActorState, ActorSupervision, Child, StopReason, Unhandled } from './init.js'
 import { Overflow, Succession } from './jobs.js'
 import { Lane } from './lane.js'
 import { type NactActor, type NactParent, type NactReference, StockActor } from './nact.js'
 import { ActorPath } from './path.js'
 import { type Ref, Reference } from './ref.js'
-import type { Runnable } from './run-queue.js'
 import type { Runtime } from './runtime.js'
 import { Expired, Sent, Signal } from './signals.js'
 import { bounded, oneByOne, stopStock, together } from './stop.js'
@@ -63,11 +62,12 @@ const stockRecords = new WeakMap<NactActor, FaultRecord>()
  * queue, lanes, limits, hibernation, deadlines and supervision. The private fields are the slim leaf: numbers and nothing
  * else until something happens. Extend `Actor`, which adds the type of the messages.
  */
-export abstract class AnyActor extends StockActor implements Runnable, DeadlineTarget {
+export abstract class AnyActor extends StockActor {
+  /** Where it stands, from root. */
   declare readonly path: ActorPath
   /** @internal nact's name for `ref`. */
   declare readonly reference: Reference<never>
-  /** @internal */
+  /** The actors under it by their names, ours and stock ones. Only to be looked at. */
   declare children: Children
   /** @internal */
   declare childReferences: Map<string, unknown>
@@ -131,6 +131,9 @@ export abstract class AnyActor extends StockActor implements Runnable, DeadlineT
 
   /** Runs once, at the end of `spawnActor`; a throw is a fault. */
   protected started(): void | Promise<void> {}
+
+  /** Runs exactly once, whatever the reason, before the children stop: whoever sends them work may be kept off. A throw is caught and told. */
+  protected stopping(_reason: StopReason): void {}
 
   /**
    * Releases what it holds. Runs exactly once, whatever the reason, after the children stopped; does not wait for a
@@ -252,6 +255,12 @@ export abstract class AnyActor extends StockActor implements Runnable, DeadlineT
   /** Who sent the message in hand by nact's `dispatch` or `query`; only while the handler is on the stack. */
   get sender(): NactReference | undefined {
     return this.runtime.sender
+  }
+
+  /** Counts a fault that it has dealt with by itself, and tells of it; its supervisor is not asked. */
+  countFault(error: unknown): void {
+    this.#noteFault(error)
+    this.runtime.tell(this, 'receive', error, 'resume')
   }
 
   // What nact calls: its dispatch, query and stop, its system, and stock actors above, below or beside.
@@ -787,6 +796,11 @@ export abstract class AnyActor extends StockActor implements Runnable, DeadlineT
   #stopChildren(): void {
     // Set by #beginStop.
     const { reason, dueAt } = this.#stopping!
+    try {
+      this.stopping(reason)
+    } catch (error) {
+      this.#failed(error, 'stop')
+    }
     const children = [...this.children.values()].reverse()
     const each = this.#isInOrder() ? oneByOne : together
     each(

@@ -3,6 +3,7 @@ import { type Ref, Reference } from './ref.js'
 
 /** Why a question got no answer. */
 export class AskError extends Error {
+  /** It took longer than it was given, or the actor ended or restarted first. */
   readonly reason: 'timeout' | 'stopped'
 
   constructor(path: string, reason: 'timeout' | 'stopped') {

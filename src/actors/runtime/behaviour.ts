@@ -7,8 +7,11 @@ import { thenable } from './thenable.js'
 
 /** What a behaviour's functions are given besides state and message: the actor, no copy. */
 export interface Context<M> {
+  /** The way to this incarnation. */
   readonly self: Ref<M>
+  /** Unique among its siblings. */
   readonly name: string
+  /** Where it stands, from root. */
   readonly path: ActorPath
   /** Who sent the message in hand by nact's `dispatch` or `query`; until the first await. Answer with our `dispatch`. */
   readonly sender: NactReference | undefined
@@ -16,6 +19,7 @@ export interface Context<M> {
   stop(reason?: StopReason): void
   /** Sets this actor's deadline of this kind to `atMs` of the clock's `now()`. */
   arm(kind: string | number, atMs: number): void
+  /** Takes back a deadline, even one that has just passed. */
   disarm(kind: string | number): void
   /** Ms of the injected clock. */
   now(): number
@@ -29,9 +33,11 @@ export interface Behaviour<S, M> {
   initial(context: Context<M>): S
   /** The state after this message; a promise suspends the actor until it settles. */
   receive(state: S, message: M, context: Context<M>): S | Promise<S>
+  /** The state after a deadline that it armed has passed; without this one that passes is a fault. */
   timedOut?(state: S, kind: string | number, context: Context<M>): S | Promise<S>
   /** Reduces a resting state to a record; undefined keeps the state. Goes with `unpack`. */
   pack?(state: S): string | undefined
+  /** The state that `pack` made the record of. */
   unpack?(record: string): S
   /** Runs once per incarnation that started, after its children stopped. */
   afterStop?(state: S, reason: StopReason, context: Context<M>, unhandled: Unhandled<M>): void | Promise<void>

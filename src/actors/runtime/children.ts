@@ -2,9 +2,10 @@ import type { NactActor } from './nact.js'
 
 /** Children by name, in the order in which they were first spawned. */
 export class Children extends Map<string, NactActor> {
-  /** A name that nact is to take for free: its stopped actor is being replaced, in its place in the order. */
+  /** @internal A name that nact is to take for free: its stopped actor is being replaced, in its place in the order. */
   replaced: string | undefined = undefined
 
+  /** @internal */
   override has(name: string): boolean {
     return name !== this.replaced && super.has(name)
   }

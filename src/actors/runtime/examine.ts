@@ -11,16 +11,32 @@ export interface ActorDetail {
   readonly actor: ActorInfo
   /** Its path; null for root. */
   readonly parent: string | null
+  /** What it was spawned with. */
   readonly supervision: {
+    /** What its parent does about its faults, unless that decides otherwise. */
     readonly policy: Policy
+    /** Its policy may restart it. */
     readonly mayRestart: boolean
+    /** Stanzas that may wait; null: no limit. */
     readonly mailboxLimit: number | null
+    /** Null: it never hibernates. */
     readonly hibernateAfterMs: number | null
   }
   /** Types of the messages that wait, the oldest first, at most 20 of each lane. */
-  readonly waiting: { readonly control: readonly string[]; readonly stanzas: readonly string[] }
+  readonly waiting: {
+    /** What goes first. */
+    readonly control: readonly string[]
+    /** What waits behind it, and while stanzas are paused. */
+    readonly stanzas: readonly string[]
+  }
   /** What it handled since it is watched. */
-  readonly recent: { readonly since: number; readonly types: readonly HandledMessage[] }
+  readonly recent: {
+    /** Ms since 1970. */
+    readonly since: number
+    /** At most 50, the newest last. */
+    readonly types: readonly HandledMessage[]
+  }
+  /** What the actor's `examined` says. */
   readonly sections: Readonly<Record<string, Readonly<Record<string, string | number | boolean>>>>
 }
 

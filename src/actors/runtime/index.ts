@@ -1,15 +1,16 @@
 /*
- * `meerkat-xmpp/actors`: the supervision runtime alone. README.md says how it works.
+ * The supervision runtime, for the rest of the server; `src/actors.ts` says what of it programs see. README.md says how it works.
  */
 export { Actor, AnyActor } from './actor.js'
 export { AskError, ask } from './ask.js'
 export type { Behaviour, Context } from './behaviour.js'
 export { type BriefActor, briefly, glance } from './brief.js'
 export { Busiest } from './busiest.js'
+export type { Children } from './children.js'
 export { type ActorDetail, examine } from './examine.js'
 export type { ActorInit, ActorState, Child, StopReason, Unhandled } from './init.js'
 export { type ActorInfo, type ChildPage, type ChildSums, type InspectOptions, inspect, lookAt } from './inspect.js'
-export { dispatch, type NactReference } from './nact.js'
+export { dispatch, isThere, type NactActor, type NactPath, type NactReference } from './nact.js'
 export type { ActorEvent, ActorEventType, ActorObserver } from './observer.js'
 export { type ActorPath, actorName } from './path.js'
 export type { Ref } from './ref.js'
@@ -19,3 +20,4 @@ export { type ActorFilter, search } from './search.js'
 export { type SpawnOptions, spawn, spawnActor, stopTree, type Target } from './spawn.js'
 export type { FaultAction, FaultEvent, FaultMoment, Policy, Restart } from './supervise.js'
 export { waitingBelow } from './waiting.js'
+export type { HandledMessage } from './watch.js'

@@ -11,14 +11,22 @@ export type ActorState = 'idle' | 'runnable' | 'busy' | 'hibernated' | 'stopped'
 
 /** What a supervisor is shown of a child; a stock nact child has the policy `stop`. */
 export interface Child {
+  /** Unique among its siblings. */
   readonly name: string
-  readonly path: { toString(): string }
+  /** Where it stands, from root. */
+  readonly path: {
+    /** As `/root/listeners`. */
+    toString(): string
+  }
+  /** What it was spawned with. */
   readonly policy: Policy
 }
 
 /** The messages that a stopping actor did not get to, in their order. */
 export interface Unhandled<M> {
+  /** What came by `tell`. */
   readonly control: M[]
+  /** What came by `tellStanza`. */
   readonly stanzas: M[]
 }
 

@@ -6,24 +6,37 @@ import { causeOf } from './supervise.js'
 
 /** One actor in plain JSON. Stock nact actors show what they have. */
 export interface ActorInfo {
+  /** Unique among its siblings. */
   readonly name: string
+  /** As `/root/listeners`. */
   readonly path: string
   /** The class, a behaviour's `kind`, or `nact`. */
   readonly kind: string
+  /** What it is doing now. */
   readonly state: ActorState
+  /** Messages that it handled. */
   readonly messages: number
+  /** How often it had its turn, of at most 128 messages. */
   readonly turns: number
+  /** Messages that wait. */
   readonly mailbox: number
+  /** The most that ever waited at the start of a turn. */
   readonly mailboxPeak: number
+  /** Stanzas that wait, by weight: what a mailbox limit counts. */
   readonly waitingStanzas: number
+  /** Faults of all its incarnations. */
   readonly faults: number
+  /** The name and the message of what was thrown last, at most 200 characters. */
   readonly lastFault?: string
+  /** How often it was replaced after a fault. */
   readonly restarts: number
+  /** How often it went to sleep. */
   readonly hibernations: number
   /** Ms since 1970. */
   readonly startedAt: number
   /** What the actor adds of its own. */
   readonly details: Record<string, string | number | boolean>
+  /** All of its children, listed here or not. */
   readonly childCount: number
   /** Of its children, all of them, where that was asked for. */
   readonly below?: ChildSums
@@ -33,20 +46,27 @@ export interface ActorInfo {
 
 /** A part of the children, in the order in which they were spawned. */
 export interface ChildPage {
+  /** All children, listed here or not. */
   readonly total: number
+  /** How many were skipped. */
   readonly offset: number
+  /** Those listed. */
   readonly items: ActorInfo[]
 }
 
 /** What the children of an actor come to. */
 export interface ChildSums {
+  /** How many are in each state. */
   readonly states: Partial<Record<ActorState, number>>
-  /** Waiting messages of all, and of the one with the most. */
+  /** Waiting messages of all. */
   readonly mailbox: number
+  /** Waiting messages of the one with the most. */
   readonly mailboxMost: number
+  /** Faults of all. */
   readonly faults: number
 }
 
+/** How much of a tree is shown. At most 5 000 actors are in one answer, whatever is asked for. */
 export interface InspectOptions {
   /** Levels of children; 1 by default, 0 for none. */
   readonly depth?: number
@@ -67,7 +87,7 @@ export function inspect(runtime: Runtime, path?: string, options: InspectOptions
   if (actor === undefined) return undefined
   const { depth = 1, limit = 100, offset = 0, counts = false } = options
   const walk = { runtime, limit, counts, left: MOST - 1 }
-  return look(actor, walk, depth, offset)
+  return look(actor, actor.path.toString(), walk, depth, offset)
 }
 
 interface Walk {
@@ -78,16 +98,22 @@ interface Walk {
 }
 
 /** One actor by itself, without its children. */
-export const lookAt = (actor: NactActor, runtime: Runtime): ActorInfo =>
-  actor instanceof AnyActor ? ours(actor, runtime) : stock(actor)
+export const lookAt = (actor: NactActor, runtime: Runtime): ActorInfo => alone(actor, actor.path.toString(), runtime)
 
-function look(actor: NactActor, walk: Walk, depth: number, offset: number): ActorInfo {
-  const alone = lookAt(actor, walk.runtime)
-  const info = walk.counts && actor.children.size > 0 ? { ...alone, below: childSums(actor) } : alone
-  return depth > 0 ? { ...info, children: page(actor, walk, depth, offset) } : info
+const alone = (actor: NactActor, path: string, runtime: Runtime): Growing =>
+  actor instanceof AnyActor ? ours(actor, path, runtime) : stock(actor, path)
+
+/** While it is made. Thousands of them are: nothing is copied on the way. */
+type Growing = { -readonly [Key in keyof ActorInfo]: ActorInfo[Key] }
+
+function look(actor: NactActor, path: string, walk: Walk, depth: number, offset: number): ActorInfo {
+  const info = alone(actor, path, walk.runtime)
+  if (walk.counts && actor.children.size > 0) info.below = childSums(actor)
+  if (depth > 0) info.children = page(actor, path, walk, depth, offset)
+  return info
 }
 
-function page(actor: NactActor, walk: Walk, depth: number, offset: number): ChildPage {
+function page(actor: NactActor, path: string, walk: Walk, depth: number, offset: number): ChildPage {
   const chosen: NactActor[] = []
   let index = 0
   for (const child of actor.children.values()) {
@@ -96,7 +122,7 @@ function page(actor: NactActor, walk: Walk, depth: number, offset: number): Chil
     walk.left--
     chosen.push(child)
   }
-  const items = chosen.map(child => look(child, walk, depth - 1, 0))
+  const items = chosen.map(child => look(child, `${path}/${child.name}`, walk, depth - 1, 0))
   return { total: actor.children.size, offset, items }
 }
 
@@ -124,26 +150,34 @@ export const stateOf = (actor: NactActor): ActorState =>
 export const waitingOf = (actor: NactActor): number =>
   actor instanceof AnyActor ? actor.waitingMessages : actor.mailbox.length
 
-function ours(actor: AnyActor, runtime: Runtime): ActorInfo {
-  const { history, startedAt, ...counters } = actor.readCounters()
-  return {
+function ours(actor: AnyActor, path: string, runtime: Runtime): Growing {
+  const counters = actor.readCounters()
+  const { history } = counters
+  const info: Growing = {
     name: actor.name,
-    path: actor.path.toString(),
+    path,
     kind: actor.kind,
-    ...counters,
+    state: counters.state,
+    messages: counters.messages,
+    turns: counters.turns,
+    mailbox: counters.mailbox,
+    mailboxPeak: counters.mailboxPeak,
+    waitingStanzas: counters.waitingStanzas,
     faults: history?.faults ?? 0,
-    ...(history === undefined ? {} : { lastFault: history.lastFault }),
     restarts: history?.restarts ?? 0,
-    startedAt: Math.floor(runtime.startedAt + startedAt),
+    hibernations: counters.hibernations,
+    startedAt: Math.floor(runtime.startedAt + counters.startedAt),
     details: details(actor),
     childCount: actor.children.size,
   }
+  if (history !== undefined) info.lastFault = history.lastFault
+  return info
 }
 
-function stock(actor: NactActor): ActorInfo {
+function stock(actor: NactActor, path: string): Growing {
   return {
     name: actor.name,
-    path: actor.path.toString(),
+    path,
     kind: 'nact',
     state: actor.busy ? 'busy' : 'idle',
     messages: 0,

@@ -5,10 +5,13 @@ export type ActorEventType = 'spawned' | 'stopped' | 'faulted' | 'restarted' | '
 
 /** Something that happened to an actor. What is dear to make is made when it is asked for, at once or never. */
 export interface ActorEvent {
+  /** What happened. */
   readonly type: ActorEventType
   /** As `/root/listeners`; undefined for a fault of no actor. */
   readonly path: string | undefined
+  /** The actor's class, a behaviour's `kind`, `nact`, or `runtime` for a fault of no actor. */
   readonly kind: string
+  /** Such as the `reason` of a stop; never what is in a message. */
   readonly details: Readonly<Record<string, string | number>>
 }
 

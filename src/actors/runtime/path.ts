@@ -10,18 +10,23 @@ export function checkName(name: string): string {
 
 /** Where an actor stands, printed as `/root/listeners/c2s-0.0.0.0-5222`. Has the shape of nact's paths, so nact can walk it. */
 export class ActorPath implements NactPath {
+  /** @internal */
   readonly system: string
+  /** The names from root down. */
   readonly parts: readonly string[]
 
+  /** @internal */
   constructor(system: string, parts: readonly string[]) {
     this.system = system
     this.parts = parts
   }
 
+  /** @internal */
   createChildPath(name: string): ActorPath {
     return new ActorPath(this.system, [...this.parts, checkName(name)])
   }
 
+  /** As `/root/listeners`. */
   toString(): string {
     return `/${this.parts.join('/')}`
   }

@@ -11,7 +11,9 @@ declare const accepts: unique symbol
 export interface Ref<M> {
   /** Only in the types: keeps `Ref<A>` apart from `Ref<B>`. */
   readonly [accepts]?: (message: M) => void
+  /** Unique among the actor's siblings. */
   readonly name: string
+  /** Where the actor stands, from root. */
   readonly path: ActorPath
   /** Queues a message on the control lane; false when the actor is gone. Never throws. */
   readonly tell: (message: M) => boolean

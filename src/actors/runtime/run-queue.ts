@@ -6,6 +6,7 @@ export interface Runnable {
 
 /** Something with output to send at the end of a drain. */
 export interface Flushable {
+  /** Sends it. A throw is caught and told. */
   flush(): void
 }
 

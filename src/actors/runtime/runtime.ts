@@ -11,7 +11,9 @@ import { type Flushable, RunQueue } from './run-queue.js'
 import { causeOf, type FaultAction, type FaultEvent, type FaultMoment } from './supervise.js'
 import { type Watch, Watches } from './watch.js'
 
+/** What a runtime is made with. */
 export interface RuntimeOptions {
+  /** What deadlines, hibernation, `ask` and restart intensities run on; the process's own by default. */
   readonly clock?: Clock
   /** Told of every fault, once for each actor it reached; must not throw. */
   readonly onFault: (event: FaultEvent) => void
@@ -19,6 +21,11 @@ export interface RuntimeOptions {
   readonly name?: string
   /** A host program's nact system, as its `start()` returned it: root becomes a direct child of it. */
   readonly system?: NactReference
+  /**
+   * Called instead of a stop when nact's `stop` reaches root, which it does where a host stops its system: there may be something to do
+   * before the tree ends. Whoever takes it ends the tree with `stopTree`.
+   */
+  readonly onStopAsked?: () => void
 }
 
 /** Ms between two looks for actors that nobody watches any more. */
@@ -26,27 +33,42 @@ const WATCH_CHECK_MS = 10_000
 
 /** What a runtime has done so far. */
 export interface RuntimeCounters {
+  /** Actors that live now. */
   readonly actors: number
+  /** Actors that were spawned, each incarnation. */
   readonly spawned: number
+  /** Actors that have stopped, each incarnation. */
   readonly stopped: number
+  /** Faults, once for each actor that one reached. */
   readonly faults: number
+  /** Full mailboxes about which a supervisor had to decide. */
   readonly overflows: number
+  /** How often the run queue was worked off. */
   readonly drains: number
+  /** Messages that were handled. */
   readonly messages: number
+  /** Deadlines that are armed now. */
   readonly deadlines: number
 }
 
 /** The top of our tree: whatever reaches it ends the tree. Its children stop one by one, the last started first. */
 class Root extends Actor<never> {
   readonly #ended: (reason: StopReason) => void
+  readonly #stopAsked: (() => void) | undefined
 
-  constructor(init: ActorInit, ended: (reason: StopReason) => void) {
+  constructor(init: ActorInit, ended: (reason: StopReason) => void, stopAsked: (() => void) | undefined) {
     super(init)
     this.#ended = ended
+    this.#stopAsked = stopAsked
   }
 
   override get kind(): string {
     return 'root'
+  }
+
+  override stop(reason?: StopReason): void {
+    if (this.#stopAsked === undefined || this.isStopping) super.stop(reason)
+    else this.#stopAsked()
   }
 
   protected override receive(): void {}
@@ -65,6 +87,7 @@ class Root extends Actor<never> {
  * other; on the hot path that costs one load more than module globals.
  */
 export class Runtime {
+  /** The one it was made with. */
   readonly clock: Clock
   /** The actor under which everything else is spawned. */
   readonly root: AnyActor
@@ -101,6 +124,7 @@ export class Runtime {
   /** When it started, in ms since 1970. */
   readonly startedAt: number
 
+  /** @internal Programs call `createRuntime`. */
   constructor(options: RuntimeOptions) {
     this.clock = options.clock ?? systemClock
     this.#onFault = options.onFault
@@ -117,13 +141,16 @@ export class Runtime {
     const { promise, resolve } = deferred<StopReason>()
     this.ended = promise
     const isOwn = options.system === undefined
-    this.root = this.#startRoot(system, checkName(options.name ?? 'root'), reason => {
+    const ended = (reason: StopReason): void => {
       // nact keeps a system until somebody stops it.
       if (isOwn) system.stop()
       resolve(reason)
-    })
+    }
+    const create = (init: ActorInit): AnyActor => new Root(init, ended, options.onStopAsked)
+    this.root = this.#startRoot(system, checkName(options.name ?? 'root'), create)
   }
 
+  /** What it has done so far. */
   get counters(): RuntimeCounters {
     return {
       actors: this.spawned - this.stopped,
@@ -172,7 +199,7 @@ export class Runtime {
     this.observer?.(new Observed(type, actor, details))
   }
 
-  /** Notes the types of the messages that the actor handles, for a minute from now; what was noted is in the answer. */
+  /** @internal Notes the types of the messages that the actor handles, for a minute from now; what was noted is in the answer. */
   watch(actor: AnyActor): Watch {
     if (this.watches === undefined) {
       this.watches = new Watches()
@@ -223,7 +250,7 @@ export class Runtime {
     return Math.floor(this.clock.now() - this.#startedAt)
   }
 
-  #startRoot(system: NactSystem, name: string, ended: (reason: StopReason) => void): AnyActor {
+  #startRoot(system: NactSystem, name: string, create: (init: ActorInit) => AnyActor): AnyActor {
     const init: ActorInit = {
       runtime: this,
       parent: system,
@@ -235,7 +262,7 @@ export class Runtime {
       predecessor: undefined,
       built: undefined,
     }
-    return AnyActor.start(init, given => new Root(given, ended))
+    return AnyActor.start(init, create)
   }
 }
 

@@ -5,6 +5,7 @@ import { checkName } from './path.js'
 import { type Ref, Reference } from './ref.js'
 import { checkPolicy, type Policy } from './supervise.js'
 
+/** What an actor is spawned with; all of it may be left out. */
 export interface SpawnOptions {
   /** Unique among its siblings; letters, digits and `$-_.+!*'(),` (see `actorName`). One is made up when absent. */
   readonly name?: string

@@ -1,7 +1,10 @@
 /** Restart a faulted actor as a new incarnation of the same name; more than `restarts` within `withinMs` escalates, or what `beyond` says. */
 export interface Restart {
+  /** At least 1. */
   readonly restarts: number
+  /** Above 0. */
   readonly withinMs: number
+  /** What is done about one fault too many; absent: it escalates. */
   readonly beyond?: 'stop'
 }
 
@@ -29,9 +32,13 @@ export type FaultMoment =
 export interface FaultEvent {
   /** As `/root/listeners`; undefined for a deadline, a flush or a turn that no actor owns. */
   readonly path: string | undefined
+  /** The actor's class, a behaviour's `kind`, `nact`, or `runtime` for a fault of no actor. */
   readonly kind: string
+  /** What it was doing. */
   readonly during: FaultMoment
+  /** What was thrown. */
   readonly error: unknown
+  /** What its supervisor did. */
   readonly action: FaultAction
 }
 

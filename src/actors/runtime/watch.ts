@@ -4,6 +4,7 @@ import { Expired, Sent } from './signals.js'
 export interface HandledMessage {
   /** Ms since 1970. */
   readonly at: number
+  /** A word of the message's own or its class, never what is in it. */
   readonly type: string
 }
 

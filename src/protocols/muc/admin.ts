@@ -126,10 +126,10 @@ function checkChanges(state: RoomState, actor: Jid, changes: readonly Change[]):
       checkRole(standing, drafted(state, draft, change.occupant), change.role)
     } else {
       const current = draft.at(change.jid)?.affiliation ?? 'none'
+      const isOwnBan = change.affiliation === 'outcast' && change.jid === actor.bareText
+      // Before the rest: an admin may ban no admin, but is to hear this. XEP-0045 §9.1
+      if (isOwnBan && isAtLeast(standing.affiliation, 'admin')) throw new StanzaError('conflict', 'nobody bans himself')
       checkAffiliation(standing.affiliation, current, change.affiliation)
-      if (change.affiliation === 'outcast' && change.jid === actor.bareText) {
-        throw new StanzaError('conflict', 'nobody bans himself')
-      }
       draft.set(change.jid, change.affiliation)
     }
   }

@@ -3,7 +3,7 @@ import type { Jid } from '../jid.js'
 import { NS } from '../namespaces.js'
 import { iqResult, type Stanza } from '../stanza/stanza.js'
 import type { Outcome } from './effects.js'
-import { cleaned, marked } from './marks.js'
+import { cleaned, honest, marked } from './marks.js'
 import { type Occupant, sessionJids, shownSession } from './occupants.js'
 import { hasVoice } from './privileges.js'
 import type { RoomState } from './state.js'
@@ -28,7 +28,8 @@ export function privateError(state: RoomState, stanza: Stanza, outcome: Outcome)
   const sender = state.occupants.withSession(stanza.from!)
   const target = state.occupants.withNick(stanza.to!.resource)
   if (sender === undefined || target === undefined) return
-  outcome.send(stanza.addressed({ from: sender.jid }), ...sessionJids(target))
+  const told = honest(stanza, state.jid).addressed({ from: sender.jid })
+  outcome.send(marked(told, sender.id), ...sessionJids(target))
 }
 
 function checkMayWrite({ config }: RoomState, { role }: Occupant): void {

@@ -9,11 +9,14 @@ import { type Envelope, splice, spliceLength } from '../xml/splice.js'
 import { escapeValue, utf8 } from '../xml/text.js'
 import { buildElement, setAttribute } from '../xml/tree.js'
 
+/** The three sorts of stanzas. RFC 6120 §8.2 */
 export type StanzaKind = 'message' | 'presence' | 'iq'
 
 /** A stanza's first child element, which for an IQ says what is asked. RFC 6120 §8.2.3 */
 export interface Payload {
+  /** Its local name. */
   readonly name: string
+  /** Its namespace. */
   readonly ns: string
 }
 
@@ -28,6 +31,8 @@ export interface Encoding {
 // What `changed` says: the frame or tree has another sender or addressee than the envelope.
 const FROM = 1
 const TO = 2
+// And beside that: see `weight`.
+const FOLLOWS = 4
 
 const ownContext = new StreamContext('', NS.client, [])
 const plainEncoding: Encoding = {}
@@ -44,8 +49,9 @@ export class Stanza {
   private firstChild: Payload | null | undefined
 
   private constructor(
+    /** Which element it is. */
     readonly kind: StanzaKind,
-    /** '' when absent. */
+    /** The attribute `type`; '' when absent. */
     readonly type: string,
     private readonly content: Content,
     /** null: there is none, or it is no JID; undefined: not parsed yet. */
@@ -70,12 +76,12 @@ export class Stanza {
     )
   }
 
-  /** What came in as a frame that is a stanza, stamped with its sender and the language of the sender's stream. */
+  /** @internal What came in as a frame that is a stanza, stamped with its sender and the language of the sender's stream. */
   static fromFrame(frame: Frame, from: Jid, lang?: string): Stanza {
     return new Stanza(kindOf(frame.name), frame.type ?? '', new Content(frame, undefined), from, undefined, FROM, lang)
   }
 
-  /** The stanza in a text of our own making (a stored one). */
+  /** The stanza that a text says, such as the XML that a handler is given. Throws when it is no stanza. */
   static parse(xml: string): Stanza {
     const frame = ownFrame(xml)
     return new Stanza(
@@ -96,20 +102,23 @@ export class Stanza {
     return new Stanza('iq', 'result', content, to ?? null, from ?? null, changed, undefined)
   }
 
+  /** The attribute `id`. */
   get id(): string | undefined {
     return this.content.attribute('id')
   }
 
+  /** `xml:lang`, its own or that of the sender's stream. RFC 6120 §8.1.5 */
   get lang(): string | undefined {
     return this.content.attribute('xml:lang') ?? this.streamLang
   }
 
+  /** The sender; undefined also when it is no JID. */
   get from(): Jid | undefined {
     if (this.sender === undefined) this.sender = parseJid(this.content.attribute('from'))
     return this.sender ?? undefined
   }
 
-  /** Undefined also when it is no JID: `toText` tells. */
+  /** The addressee; undefined also when it is no JID: `toText` tells. */
   get to(): Jid | undefined {
     if (this.addressee === undefined) this.addressee = parseJid(this.content.attribute('to'))
     return this.addressee ?? undefined
@@ -125,6 +134,7 @@ export class Stanza {
     return this.changed & TO ? this.addressee?.text : this.content.attribute('to')
   }
 
+  /** The first child element. */
   get payload(): Payload | undefined {
     if (this.firstChild === undefined) this.firstChild = this.content.payload() ?? null
     return this.firstChild ?? undefined
@@ -135,12 +145,12 @@ export class Stanza {
     return this.content.hasOneChild
   }
 
-  /** The bits (`interest`) of the namespaces that direct children are in. */
+  /** @internal The bits (`interest`) of the namespaces that direct children are in. */
   get mask(): number {
     return this.content.mask()
   }
 
-  /** Whether these bytes stand anywhere but as the default namespace of its own start tag. */
+  /** @internal Whether these bytes stand anywhere but as the default namespace of its own start tag. */
   saysBesides(text: Buffer): boolean {
     const { bytes, start, xmlnsAt, xmlnsEnd, end } = this.content.wire()
     const own = bytes.subarray(start, end)
@@ -154,10 +164,19 @@ export class Stanza {
     return this.tree
   }
 
-  /** The same stanza with another sender or addressee. */
-  addressed(change: { from?: Jid; to?: Jid }): Stanza {
+  /**
+   * What it counts where it is limited how many stanzas may wait: nothing when it follows another one of the same act to the same
+   * recipient, so that whoever enters a room may read as slowly in a large one as in a small one. Its bytes count all the same.
+   */
+  get weight(): number {
+    return this.changed & FOLLOWS ? 0 : 1
+  }
+
+  /** The same stanza with another sender or addressee; `follows`: see `weight`. */
+  addressed(change: { from?: Jid; to?: Jid; follows?: boolean }): Stanza {
     const { from = this.sender, to = this.addressee } = change
-    const changed = this.changed | (change.from ? FROM : 0) | (change.to ? TO : 0)
+    const kept = this.changed & ~FOLLOWS
+    const changed = kept | (change.from ? FROM : 0) | (change.to ? TO : 0) | (change.follows ? FOLLOWS : 0)
     return new Stanza(this.kind, this.type, this.content, from, to, changed, this.streamLang)
   }
 
@@ -167,19 +186,19 @@ export class Stanza {
     return new Stanza(this.kind, this.type, content, this.sender, this.addressee, this.changed, this.streamLang)
   }
 
-  /** The same stanza over bytes of its own, no more than it needs: for one that has to wait. */
+  /** @internal The same stanza over bytes of its own, no more than it needs: for one that has to wait. */
   compact(): Stanza {
     const content = this.content.compact()
     if (content === this.content) return this
     return new Stanza(this.kind, this.type, content, this.sender, this.addressee, this.changed, this.streamLang)
   }
 
-  /** `encode` takes no more bytes than this. */
+  /** @internal `encode` takes no more bytes than this. */
   encodedLength(encoding = plainEncoding): number {
     return spliceLength(this.content.wire(), this.envelope(encoding))
   }
 
-  /** Writes the stanza as XML and returns the number of bytes; there must be room for `encodedLength`. */
+  /** @internal Writes the stanza as XML and returns the number of bytes; there must be room for `encodedLength`. */
   encode(target: Buffer, offset: number, encoding = plainEncoding): number {
     return splice(this.content.wire(), this.envelope(encoding), target, offset)
   }
@@ -200,7 +219,7 @@ export class Stanza {
 
   private addressTree(): Element {
     const tree = this.content.element()
-    if (this.changed === 0 && this.streamLang === undefined) return tree
+    if ((this.changed & (FROM | TO)) === 0 && this.streamLang === undefined) return tree
     const addressed = copyTop(tree)
     if (this.changed & FROM) addressed.attrs.from = this.sender?.text
     if (this.changed & TO) addressed.attrs.to = this.addressee?.text
