@@ -16,128 +16,152 @@ const LONGEST_LINE = 1024
 /** Bytes that may wait for a peer who reads slowly. */
 const MOST_UNREAD = 65_536
 
-/** @extends {Actor<never>} */
-class Chat extends Actor {
+export class Chat extends Actor {
+  place = { room: undefined, acceptor: undefined, address: undefined }
+  #port
+
   constructor(init, port) {
     super(init)
-    this.port = port
-    /** @type {{ room: Room | undefined, acceptor: Acceptor | undefined, address: import('node:net').AddressInfo | undefined }} */
-    this.place = { room: undefined, acceptor: undefined, address: undefined }
+    this.#port = port
   }
 
   started() {
     const { place } = this
     spawnActor(this, init => new Room(init, place), { name: 'room', policy: longLived })
     spawnActor(this, init => new Acceptor(init, place), { name: 'acceptor', policy: longLived })
-    spawnActor(this, init => new Port(init, place, this.port), { name: 'port', policy: longLived })
+    spawnActor(this, init => new Port(init, place, this.#port), { name: 'port', policy: longLived })
   }
 
   receive() {}
 }
 
 class Room extends Actor {
+  members = new Set()
+  #place
+
   constructor(init, place) {
     super(init)
-    this.members = new Set()
-    this.place = place
+    this.#place = place
   }
 
   /** A restarted one is another actor: it says where it is, and asks who is there. */
   started() {
-    this.place.room = this
-    this.place.acceptor?.tell({ type: 'roomOpened' })
+    this.#place.room = this
+    this.#place.acceptor?.tell({ type: 'roomOpened' })
   }
 
-  receive({ type, member, line }) {
+  receive(message) {
+    const { type, member } = message
     if (type === 'joined') this.members.add(member)
     if (type === 'left') this.members.delete(member)
-    if (type === 'said') for (const other of this.members) if (other !== member) other.tell({ type: 'line', line })
+    if (type !== 'said') return
+    for (const other of this.members) if (other !== member) other.tell({ type: 'line', line: message.line })
   }
 }
 
 class Acceptor extends Actor {
+  #place
+  #count = 0
+
   constructor(init, place) {
     super(init)
-    this.place = place
-    this.count = 0
+    this.#place = place
   }
 
   started() {
-    this.place.acceptor = this
+    this.#place.acceptor = this
   }
 
   receive(message) {
     if (message.type === 'accepted') {
-      this.count += 1
-      spawnActor(this, init => new Connection(init, message.socket, this.place), { name: String(this.count) })
+      this.#count += 1
+      spawnActor(this, init => new Connection(init, message.socket, this.#place), { name: String(this.#count) })
+    } else {
+      for (const child of this.children.values()) if (child instanceof Connection) child.tell({ type: 'join' })
     }
-    if (message.type === 'roomOpened')
-      for (const connection of this.children.values()) connection.tell({ type: 'join' })
   }
 }
 
 class Connection extends Actor {
+  #socket
+  #place
+  /** The beginning of a line. */
+  #rest = ''
+
   constructor(init, socket, place) {
     super(init)
-    Object.assign(this, { socket, place, rest: '' })
+    this.#socket = socket
+    this.#place = place
   }
 
   started() {
-    this.socket.setEncoding('utf8')
-    this.socket.on('data', text => {
+    this.#socket.setEncoding('utf8')
+    this.#socket.on('data', text => {
       // One chunk at a time: who writes fast waits for the actor.
-      this.socket.pause()
+      this.#socket.pause()
       this.tell({ type: 'text', text })
     })
-    this.socket.on('error', () => undefined) // `close` follows
-    this.socket.on('close', () => this.stop('closed'))
-    this.place.room.tell({ type: 'joined', member: this })
+    this.#socket.on('error', () => undefined) // `close` follows
+    this.#socket.on('close', () => this.stop('closed'))
+    this.#place.room?.tell({ type: 'joined', member: this })
   }
 
-  receive({ type, text, line }) {
-    if (type === 'join') this.place.room.tell({ type: 'joined', member: this })
-    if (type === 'line' && this.socket.writableLength > MOST_UNREAD) this.stop('too slow')
-    else if (type === 'line') this.socket.write(`${line}\n`)
-    if (type === 'text') this.#read(text)
+  receive(message) {
+    if (message.type === 'join') this.#place.room?.tell({ type: 'joined', member: this })
+    if (message.type === 'line') this.#write(message.line)
+    if (message.type === 'text') this.#read(message.text)
+  }
+
+  #write(line) {
+    if (this.#socket.writableLength > MOST_UNREAD) this.stop('too slow')
+    else this.#socket.write(`${line}\n`)
   }
 
   #read(text) {
-    const lines = (this.rest + text).split('\n')
-    this.rest = lines.pop()
+    const lines = (this.#rest + text).split('\n')
+    this.#rest = lines.pop() ?? ''
     // A fault of this connection alone: the acceptor lets it end.
-    if (this.rest.length > LONGEST_LINE) throw new Error('a line is too long')
-    for (const said of lines) this.place.room.tell({ type: 'said', member: this, line: `${this.name}: ${said}` })
-    this.socket.resume()
+    if (this.#rest.length > LONGEST_LINE) throw new Error('a line is too long')
+    for (const said of lines) {
+      this.#place.room?.tell({ type: 'said', member: this, line: `${this.name}: ${said}` })
+    }
+    this.#socket.resume()
   }
 
   /** However it ends: a stop, a fault, the peer's going. */
   stopped() {
-    this.place.room.tell({ type: 'left', member: this })
-    this.socket.destroy()
+    this.#place.room?.tell({ type: 'left', member: this })
+    this.#socket.destroy()
   }
 }
 
 class Port extends Actor {
+  #place
+  #port
+  #server
+
   constructor(init, place, port) {
     super(init)
-    Object.assign(this, { place, port })
+    this.#place = place
+    this.#port = port
   }
 
   /** Binding is waited for; should it fail, the actor fails, and its supervisor tries again. */
   async started() {
-    this.server = createServer(socket => {
-      if (!this.place.acceptor.tell({ type: 'accepted', socket })) socket.destroy()
+    const server = createServer(socket => {
+      if (!this.#place.acceptor?.tell({ type: 'accepted', socket })) socket.destroy()
     })
-    this.server.on('error', error => this.server.listening && console.error(error)) // of one socket
-    this.server.listen(this.port, '127.0.0.1')
-    await once(this.server, 'listening')
-    this.place.address = this.server.address()
+    this.#server = server
+    server.on('error', error => server.listening && console.error(error)) // of one socket
+    server.listen(this.#port, '127.0.0.1')
+    await once(server, 'listening')
+    this.#place.address = server.address() // a port, not a path
   }
 
   receive() {}
 
   stopped() {
-    this.server.close()
+    this.#server?.close()
   }
 }
 

@@ -3,11 +3,7 @@
  */
 import { Element, Stanza } from 'meerkat-xmpp'
 
-/**
- * Serves `domain`. The handler gets one stanza at a time; should it throw, the sender gets an error and the server goes on.
- * @param {import('meerkat-xmpp').Server} server
- * @param {string} domain
- */
+/** Serves `domain`. The handler gets one stanza at a time; should it throw, the sender gets an error and the server goes on. */
 export const echo = (server, domain) =>
   server.component(domain, (xml, component) => {
     const { kind, element } = Stanza.parse(xml)

@@ -4,17 +4,15 @@
 import Koa from 'koa'
 import { Element, Stanza } from 'meerkat-xmpp'
 
-/**
- * The application around a server that runs.
- * @param {import('meerkat-xmpp').Server} server
- */
+/** The application around a server that runs. */
 export function application(server) {
   /** Messages by bare JID. */
   const written = new Map()
   server.onStanza(xml => {
-    const { kind, element } = Stanza.parse(xml)
-    const account = String(element.attrs.from).split('/')[0]
-    if (kind === 'message') written.set(account, (written.get(account) ?? 0) + 1)
+    const { kind, from } = Stanza.parse(xml)
+    if (kind !== 'message' || from === undefined) return
+    const account = from.bareText
+    written.set(account, (written.get(account) ?? 0) + 1)
   })
 
   return new Koa().use(context => {

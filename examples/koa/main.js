@@ -3,10 +3,14 @@ import { application } from './app.js'
 
 const server = await startServer({
   general: { hosts: ['localhost'], data_dir: 'koa-data' },
-  listen: { c2s: [{ port: 5222, ip_address: '127.0.0.1' }] },
+  auth: { methods: ['internal'] },
+  listen: { c2s: [{ port: Number(process.env.XMPP_PORT ?? 5222), ip_address: '127.0.0.1' }] },
+  // Clients make their accounts themselves, from this machine.
+  modules: { mod_register: {} },
 })
-const http = application(server).listen(3000, '127.0.0.1')
-process.once('SIGINT', async () => {
-  http.close()
-  await server.stop()
-})
+const http = application(server).listen(Number(process.env.PORT ?? 3000), '127.0.0.1', () => console.log('ready'))
+for (const signal of ['SIGINT', 'SIGTERM'])
+  process.once(signal, async () => {
+    http.close()
+    await server.stop()
+  })

@@ -65,7 +65,7 @@ describe('examples/chat', () => {
     const [one, two] = [await somebody(), await somebody()]
     const { place } = runtime.root.children.get('chat') as unknown as ReturnType<typeof startChat>
     const before = place.room
-    before!.failWith(new Error('a bug in the room'))
+    runtime.fault('/root/chat/room', new Error('a bug in the room'))
     await soon(() => expect(place.room).not.toBe(before))
     await soon(() => expect(place.room?.members.size).toBe(2))
     one.say('hello\n')

@@ -1,10 +1,13 @@
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { start, stop } from 'nact'
 import { afterEach, describe, expect, it } from 'vitest'
 import { echo } from '../../examples/echo-bot/echo.js'
+import { countOn } from '../../examples/host-system/counter.js'
 import { application } from '../../examples/koa/app.js'
 import { loadConfigFile } from '../../src/config/load-file.js'
+import { startServer } from '../../src/index.js'
 import { availableModules } from '../../src/modules/packages.js'
 import { startTestServer, type TestServer } from '../../src/testing.js'
 import { connect, dropClients } from '../support/client.js'
@@ -40,6 +43,27 @@ describe('examples/echo-bot', () => {
     await romeo.send("<message to='a@echo.localhost' type='chat'><body>a &lt; b</body></message>")
     await romeo.receives("<message type='chat' from='a@echo.localhost'><body>a &lt; b</body></message>")
     await bot.stop()
+  })
+})
+
+describe('examples/host-system', () => {
+  it('counts in an actor of the program, and ends when its system stops', async () => {
+    const system = start()
+    undos.push(async () => stop(system))
+    const listen = { c2s: [{ port: 0, ip_address: '127.0.0.1' }] }
+    const config = { general: { hosts: ['localhost'] }, auth: { methods: ['anonymous'] }, listen, modules: {} }
+    const server = await startServer(config, { inMemory: true, system })
+    undos.push(() => server.stop())
+    countOn(system, server, 'counter.localhost')
+    const romeo = await connect({ port: server.addresses[0]!.port })
+    await romeo.login('', '', { mechanism: 'ANONYMOUS' })
+    await romeo.send("<message to='a@counter.localhost' type='error'><body>0</body></message>")
+    for (const count of [1, 2]) {
+      await romeo.send("<message to='a@counter.localhost' type='chat'><body>hello</body></message>")
+      await romeo.receives(`<message type='chat' from='a@counter.localhost'><body>${count}</body></message>`)
+    }
+    stop(system)
+    await romeo.streamError('system-shutdown')
   })
 })
 

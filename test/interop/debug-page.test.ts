@@ -1,8 +1,11 @@
+import { statSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { type AnyActor, spawn, stopTree } from '../../src/actors/runtime/index.js'
 import type { TestServer } from '../../src/testing.js'
 import { httpPort } from '../support/bosh.js'
+import { Meerkat } from '../support/meerkat.js'
+import { freePort } from '../support/programs.js'
 import { available, connectionOf, session, startedServer } from '../support/server.js'
 import { missingBrowser, type Page, type PageOptions, startedBrowser } from './browser.js'
 
@@ -135,6 +138,57 @@ describe('the debug page', { timeout: 600_000 }, () => {
     expect(bad()).toEqual([])
   })
 
+  it('restarts a module, and finds it again among the others', async ({ skip }) => {
+    need(skip)
+    const names = 'disco ping time version last private vcard roster carboncopy blocking'.split(' ')
+    const modules = Object.fromEntries(names.map(name => [`mod_${name}`, {}]))
+    const server = await started({ credentials, modules })
+    const { page, bad } = await opened(server, { httpCredentials: credentials })
+    const path = '/root/modules/mod_time-localhost'
+    await page.locator(row('/root/modules')).click()
+    await page.locator(row('/root/modules#module')).click()
+    await page.locator(row(path)).click()
+    await page.locator('#panel-actor .actor-title', { hasText: 'mod_time' }).waitFor()
+    // Nobody would start it again.
+    await page.locator('#panel-actor .buttons button', { hasText: 'Restart' }).waitFor()
+    expect(await page.locator('#panel-actor .buttons button').count()).toBe(1)
+    await page.locator('#panel-actor .buttons button').click()
+    await page.locator('#confirm-yes').click()
+    await page.locator('#panel-actor .said', { hasText: 'Restarted' }).waitFor()
+    await page.locator('#collapse-all').click()
+    await page.locator(row(path)).waitFor({ state: 'detached' })
+    await page.locator('#tab-changes').click()
+    await page.locator('#panel-changes button', { hasText: path }).first().click()
+    await page.locator(`${row(path)}[aria-selected=true]`).waitFor()
+    await pictured(page, 'module')
+    expect(bad()).toEqual([])
+  })
+
+  it('has a heap snapshot written into the data folder, once it was asked for twice, and says where', async ({
+    skip,
+  }) => {
+    need(skip)
+    const port = await freePort()
+    const handler = `[[listen.http.handlers.meerkat_debug]]\nhost = "_"\npath = "/debug"`
+    const login = `username = "${credentials.username}"\npassword = "${credentials.password}"`
+    const more = `[[listen.http]]\nport = ${port}\nip_address = "127.0.0.1"\n${handler}\n${login}\n`
+    const server = await Meerkat.start({ clients: '' }, { more })
+    onTestFinished(() => void server.stop())
+    const { page, bad } = await shown(port, { httpCredentials: credentials })
+    await page.locator('#tab-server').click()
+    await page.locator('#panel-server button', { hasText: 'heap snapshot' }).click()
+    await page.locator('#confirm-text', { hasText: 'stands still' }).waitFor()
+    await page.locator('#confirm-yes').click()
+    const said = page.locator('#panel-server .said', { hasText: /\.heapsnapshot, / })
+    await said.waitFor()
+    await pictured(page, 'heap-snapshot')
+    const { mode, size } = statSync((await said.textContent())?.split(', ')[0] ?? '')
+    expect(mode & 0o777).toBe(0o600)
+    expect(size).toBeGreaterThan(1_000_000)
+    await page.locator('#link-state[data-state=live]').waitFor()
+    expect(bad()).toEqual([])
+  })
+
   it(`stays small and quick with ${SESSIONS} sessions`, async ({ skip }) => {
     need(skip)
     const server = await started({ acceptors: 20 })
@@ -209,6 +263,12 @@ describe('the debug page', { timeout: 600_000 }, () => {
     expect(await page.evaluate<string[]>(unnamed)).toEqual([])
     expect(await page.evaluate<string[]>(brokenReferences)).toEqual([])
     expect(await page.evaluate<string>('document.querySelector("[role=tree]").firstElementChild.ariaLevel')).toBe('1')
+    expect(await page.evaluate<string[]>(oddRows)).toEqual([])
+    expect(
+      await page.evaluate<number>(
+        "document.querySelectorAll(\"[tabindex]:not([tabindex='0'], [tabindex='-1'])\").length",
+      ),
+    ).toBe(0)
     server.internals.runtime.fault(listener, new Error('to see a light'))
     await page.locator('.halo[data-light=faulted]').first().waitFor()
     expect(await page.evaluate<number>('document.getAnimations().length')).toBe(0)
@@ -253,23 +313,37 @@ interface Wanted {
   credentials?: typeof credentials
   acceptors?: number
   port?: number
+  modules?: Record<string, object>
 }
 
-function started({ credentials: known, acceptors = 10, port = 0 }: Wanted = {}): Promise<TestServer> {
+function started({ credentials: known, acceptors = 10, port = 0, modules = {} }: Wanted = {}): Promise<TestServer> {
   const handlers = { meerkat_debug: [{ host: '_', path: '/debug', ...known }] }
   return startedServer({
     users: ['romeo', 'juliet'],
     listener: { num_acceptors: acceptors },
+    modules,
     config: { listen: { http: [{ port, ip_address: '127.0.0.1', handlers }] } },
   })
 }
 
 /** The page of the server, shown; `bad()` is what it complained of, and what it asked of anybody else. */
-async function opened(server: TestServer, options?: PageOptions): Promise<{ page: Page; bad(): string[] }> {
+async function opened(server: TestServer, options?: PageOptions): Promise<Shown> {
+  const found = await shown(httpPort(server), options)
+  await found.page.locator(row(listener)).waitFor()
+  return found
+}
+
+interface Shown {
+  readonly page: Page
+  bad(): string[]
+}
+
+/** The same, of whatever server has the port. */
+async function shown(port: number, options?: PageOptions): Promise<Shown> {
   const browser = await startedBrowser()
   const page = await browser.newPage({ viewport: { width: 1600, height: 1000 }, ...options })
   const bad: string[] = []
-  const origin = `http://127.0.0.1:${httpPort(server)}`
+  const origin = `http://127.0.0.1:${port}`
   page.on('console', message => {
     // An actor that has stopped is not found, and Chromium says so.
     if (/^Failed to load resource: .* status of 404 /.test(message.text())) return
@@ -281,7 +355,6 @@ async function opened(server: TestServer, options?: PageOptions): Promise<{ page
   })
   await page.goto(`${origin}/debug`)
   await page.locator('#link-state[data-state=live]').waitFor()
-  await page.locator(row(listener)).waitFor()
   return { page, bad: () => bad }
 }
 
@@ -320,6 +393,15 @@ const unnamed = `[...document.querySelectorAll('a, button, input, select, [role=
     return [one.getAttribute('aria-label'), by, labels, one.matches('section, aside, dialog') ? one.querySelector('h2, h3')?.textContent : one.textContent].every(text => !text?.trim())
   })
   .map(one => one.outerHTML.slice(0, 120))`
+
+/** Rows of the tree that do not say their level, their place among their siblings, and whether they are open where they can be. */
+const oddRows = `[...document.querySelectorAll('[role=tree] > *')]
+  .filter(row => {
+    const isPlaced = row.role === 'treeitem' && Number(row.ariaLevel) >= 1 && Number(row.ariaPosInSet) <= Number(row.ariaSetSize)
+    const mayOpen = row.querySelector('.twist').hidden === false
+    return !isPlaced || mayOpen !== ['true', 'false'].includes(row.ariaExpanded) || row.getAttribute('aria-selected') === null
+  })
+  .map(row => row.outerHTML.slice(0, 200))`
 
 /** What refers to an id that is not there, and ids that are there twice. */
 const brokenReferences = `(() => {
