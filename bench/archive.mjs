@@ -9,6 +9,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as later, setImmediate as nextTick } from 'node:timers/promises'
+import { startModuleActor } from '../dist/actors/module-actor.js'
+import { startBranch } from '../dist/actors/root.js'
+import { createRuntime } from '../dist/actors/runtime/index.js'
 import { startModules } from '../dist/modules/index.js'
 import { Jid } from '../dist/protocols/jid.js'
 import { Stanza } from '../dist/protocols/stanza/stanza.js'
@@ -61,7 +64,10 @@ function served(options) {
   const accounts = { exists: () => true }
   const routing = createRouting({ hosts: [host], sessions, rosters: new Rosters(store.rosters), accounts, onBug })
   const clock = { now: () => performance.now(), wall: () => Date.now(), after: () => () => {} }
-  startModules({ routing, store, clock }, new Map([[host, options]]))
+  const runtime = createRuntime({ clock, onFault: ({ error }) => onBug(error) })
+  const branch = startBranch(runtime, 'modules')
+  const supervise = module => startModuleActor(branch, module)
+  startModules({ routing, store, clock, supervise }, new Map([[host, options]]))
   const clients = Array.from({ length: users }, (_, index) => {
     const jid = Jid.of(`user${index}`, host, 'orchard')
     const session = { jid, node: 'here', priority: 0, presence: '<presence/>', directed: undefined, taken: 0 }

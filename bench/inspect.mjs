@@ -2,7 +2,7 @@
  * What it costs to look at everything: 10 000 sessions in one server of this process, whose whole tree is asked for over HTTP once a
  * second, as the page of the debug endpoint does it. Run after `npm run build`: node bench/inspect.mjs [sessions] [--json]
  * Prints CPU time per answer beyond that of the idle server, as a part of a core, and how late the event loop was, of the server alone:
- * the client is a process of its own. It wants some 20 000 file descriptors: `ulimit -n 30000`.
+ * the clients, and who looks, are processes of their own. This one wants a file descriptor for each session: `ulimit -n`.
  */
 import { fork } from 'node:child_process'
 import { connect } from 'node:net'
@@ -11,8 +11,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 const SECONDS = 10
 const WARM_UP = 5
-const isChild = process.send !== undefined
-if (isChild) await lookOften(Number(process.argv[2]))
+/** Of one process of clients: each is a file descriptor there too. */
+const MOST_CLIENTS = 8000
+const [role, ...given] = process.argv.slice(2)
+if (role === 'look') await lookOften(Number(given[0]), given[1])
+else if (role === 'clients') await logInAll(Number(given[0]), given[1], Number(given[2]))
 else await measure(Number(process.argv.find(text => /^\d+$/.test(text)) ?? 10_000))
 
 async function measure(sessions) {
@@ -22,10 +25,9 @@ async function measure(sessions) {
   const auth = { methods: ['anonymous'], anonymous: { allow_multiple_connections: true } }
   const server = await startTestServer({ config: { auth, listen: { c2s, http } }, modules: {} })
   const port = server.addresses.find(({ protocol }) => protocol === 'http').port
-  const sockets = []
-  while (sockets.length < sessions) {
-    const more = Math.min(100, sessions - sockets.length)
-    sockets.push(...(await Promise.all(Array.from({ length: more }, () => logIn(server.port, server.host)))))
+  const clients = []
+  for (let left = sessions; left > 0; left -= MOST_CLIENTS) {
+    clients.push(await clientsOf(server, Math.min(left, MOST_CLIENTS)))
   }
   // What came to rest is packed by now.
   await sleep(5000)
@@ -45,14 +47,24 @@ async function measure(sessions) {
       )
     }
   }
-  for (const socket of sockets) socket.destroy()
+  for (const child of clients) child.kill()
   await server.stop()
   process.exit(0)
 }
 
+/** A process with so many sessions of the server, all logged in. */
+async function clientsOf(server, count) {
+  const child = fork(import.meta.filename, ['clients', String(server.port), server.host, String(count)])
+  await new Promise((resolve, reject) => {
+    child.once('message', resolve)
+    child.once('exit', code => reject(new Error(`the clients ended with ${code}`)))
+  })
+  return child
+}
+
 /** The cost above that of the idle server, with one look at everything a second. */
 async function looked(port, view, idle) {
-  const child = fork(import.meta.filename, [String(port), view])
+  const child = fork(import.meta.filename, ['look', String(port), view])
   // The first looks are compiled.
   await new Promise(resolve => child.once('message', resolve))
   const told = new Promise(resolve => child.once('message', resolve))
@@ -73,8 +85,7 @@ async function watch(work) {
   return { cpu: (user + system) / 1e6 / seconds, p99: delay.percentile(99) / 1e6, max: delay.max / 1e6 }
 }
 
-async function lookOften(port) {
-  const view = process.argv[3]
+async function lookOften(port, view) {
   // Full answers list 5000 actors at most, so that they come acceptor by acceptor.
   const paths = view === 'brief' ? ['depth=10&view=brief&limit=10000'] : await acceptors(port)
   let bytes = 0
@@ -109,6 +120,14 @@ async function acceptors(port) {
   return ['depth=3&limit=100', ...paged]
 }
 
+/** Logs so many in, a hundred at a time, and keeps them. */
+async function logInAll(port, host, count) {
+  for (let left = count; left > 0; left -= 100) {
+    await Promise.all(Array.from({ length: Math.min(100, left) }, () => logIn(port, host)))
+  }
+  process.send('ready')
+}
+
 /** A session of its own, without a thing to say. */
 async function logIn(port, host) {
   const socket = connect(port, '127.0.0.1').setEncoding('utf8')
@@ -118,7 +137,7 @@ async function logIn(port, host) {
     text += chunk
     wake()
   })
-  socket.on('error', () => undefined)
+  socket.on('error', error => console.error(`${error}`))
   const until = async wanted => {
     while (!text.includes(wanted)) await new Promise(resolve => (wake = resolve))
     text = ''
@@ -132,5 +151,4 @@ async function logIn(port, host) {
   await until('</stream:features>')
   socket.write("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>")
   await until('</iq>')
-  return socket
 }

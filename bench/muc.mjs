@@ -2,7 +2,7 @@
 // of all occupants.
 //   npm run build && node bench/muc.mjs
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { openResidence } from '../dist/actors/module-actor.js'
+import { startModuleActor } from '../dist/actors/module-actor.js'
 import { startBranch } from '../dist/actors/root.js'
 import { createRuntime } from '../dist/actors/runtime/index.js'
 import { startModules } from '../dist/modules/index.js'
@@ -53,7 +53,7 @@ startModules(
     software: { name: 'bench', version: '', url: '' },
     queueLimit: undefined,
     shaperRate: () => undefined,
-    openResidence: (name, given) => openResidence(branch, name, given),
+    supervise: module => startModuleActor(branch, module),
   },
   new Map([[host, { mod_muc: options }]]),
 )

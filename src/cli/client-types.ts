@@ -109,11 +109,11 @@ function objectType({ properties = {}, required = [], additionalProperties }: Js
   return `Readonly<Record<string, ${isSchema(additionalProperties) ? typeOf(additionalProperties, indent) : 'unknown'}>>`
 }
 
-/** One member is in the line, several are in lines of their own. */
+/** One member is in the line, several, and one that has a comment, are in lines of their own: declarations lose comments in a line. */
 function block(members: readonly string[], indent: string): string {
   const [only, ...others] = members
   if (only === undefined) return '{}'
-  if (others.length === 0 && !only.includes('\n')) return `{ ${only} }`
+  if (others.length === 0 && !only.includes('\n') && !only.startsWith('/**')) return `{ ${only} }`
   return `{\n${members.map(member => `${indent}  ${member}\n`).join('')}${indent}}`
 }
 

@@ -43,8 +43,10 @@ export function openScreen({ input, output }: Terminal, quit: () => void): Scree
     quit()
   }
   const paint = () => {
-    const { rows = 24, columns = 80 } = output
-    const lines = [...shown.slice(0, rows - 2), '', 'q quits'].slice(-rows)
+    // Some terminals say that they have none.
+    const rows = output.rows || 24
+    const columns = output.columns || 80
+    const lines = [...shown.slice(0, Math.max(0, rows - 2)), '', 'q quits'].slice(-rows)
     output.write(`${home}${lines.map(line => `${cut(line, columns)}${restOfLine}`).join('\r\n')}${restOfScreen}`)
   }
   input.setRawMode?.(true)

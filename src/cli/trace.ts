@@ -7,6 +7,7 @@ export interface TraceOptions {
   kind?: string | undefined
   namespace?: string | undefined
   direction?: string | undefined
+  via?: string | undefined
   count: number
   seconds: number
   /** Show texts. */
@@ -15,7 +16,7 @@ export interface TraceOptions {
   json: boolean
 }
 
-/** `meerkat trace`: stanzas of clients as they pass, until there were enough or the time is over. Resolves with the exit code. */
+/** `meerkat trace`: stanzas of clients, components and other servers as they pass, until there were enough or the time is over. Resolves with the exit code. */
 export async function runTrace({ dataDir, json, ...filters }: TraceOptions, output: Output): Promise<number> {
   for await (const event of followServer(dataDir, { verb: 'trace', ...filters })) {
     if (json) output.out(JSON.stringify(event))
@@ -29,10 +30,11 @@ export function* show({ event, data }: FeedEvent): Generator<string> {
   const fields = data as Record<string, unknown> // our own server's
   switch (event) {
     case 'stanza': {
-      const { at, direction, session, kind, type, bytes, xml } = fields
+      const { at, direction, via, peer, kind, type, bytes, xml } = fields
       const arrow = direction === 'sent' ? '→' : '←'
+      const who = via === 'client' ? peer : `${via} ${peer}`
       const what = type === null ? kind : `${kind} ${type}`
-      yield `${new Date(Number(at)).toISOString()} ${arrow} ${printable(session)}  ${printable(what)}, ${bytes} bytes`
+      yield `${new Date(Number(at)).toISOString()} ${arrow} ${printable(who)}  ${printable(what)}, ${bytes} bytes`
       yield `  ${printable(xml)}${fields.isCut === true ? ' (cut)' : ''}`
       return
     }

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { actorFilter, type Introspection, type SessionQuery } from '../operations/introspection.js'
-import { traceRequest } from '../operations/trace.js'
+import { MOST_TRACES, traceRequest } from '../operations/trace.js'
 import { ControlError, type ControlHandlers, type ControlRequest } from './socket.js'
 
 /*
@@ -52,7 +52,9 @@ export function introspectionRequests(introspection: () => Promise<Introspection
     },
     async trace(request) {
       const { verb: _verb, ...asked } = request
-      return (await introspection()).trace(read(traceRequest, asked))
+      const feed = (await introspection()).trace(read(traceRequest, asked))
+      if (feed === undefined) throw new ControlError('unavailable', `there are ${MOST_TRACES} traces already`)
+      return feed
     },
     async sessions(request) {
       const query: SessionQuery = read(sessionsRequest, request)

@@ -140,7 +140,8 @@ export interface Introspection {
   busy(most: number): Feed
   news(request: NewsRequest): Feed
   sessions(query: SessionQuery): SessionPage
-  trace(request: TraceRequest): Feed
+  /** Undefined when too many run already. */
+  trace(request: TraceRequest): Feed | undefined
   stopActor(path: string): Done
   restartActor(path: string): Done
   /** Ends the session of a full JID; false when there is none. */

@@ -18,7 +18,7 @@ const harmless = new Set(
 )
 
 /** Never shown, whoever asks. */
-const secretWord = /passw|secret|token|credential|nonce|private|digest|signature|^key$|^auth/i
+const secretWord = /passw|pwd|secret|token|credential|nonce|private|digest|signature|cookie|^key(?:-|$)|^auth/i
 const secretNamespaces = new Set<string>([NS.sasl, 'jabber:iq:auth', NS.register, NS.privateXml, 'urn:xmpp:sasl:2'])
 const secretFields = new Set(['text-private', 'hidden'])
 
@@ -75,8 +75,10 @@ function text(value: string, { bodies, isSecret }: Place): string {
 }
 
 function holdsSecret(element: Element, namespace: string): boolean {
-  const { type, var: field } = element.attrs
+  const { type, var: field, name: header } = element.attrs
   if (secretNamespaces.has(namespace) || secretWord.test(element.getName())) return true
+  // Of a request elsewhere, as an upload is. XEP-0363 §4
+  if (element.getName() === 'header') return typeof header === 'string' && secretWord.test(header)
   if (element.getName() !== 'field') return false
   return secretFields.has(type) || (typeof field === 'string' && secretWord.test(field))
 }

@@ -3,8 +3,9 @@ import type { Clock } from '../observability/clock.js'
 import { Feed, type FeedEvent } from '../observability/feed.js'
 import { Jid } from '../protocols/jid.js'
 import type { Stanza } from '../protocols/stanza/stanza.js'
+import { wants } from '../routing/hooks.js'
+import type { Direction, FarEnd } from '../routing/onlookers.js'
 import type { Routing } from '../routing/services.js'
-import type { Sender } from '../sessions/session.js'
 import { redact } from './redact.js'
 
 /** What a trace shows, and for how long. */
@@ -21,7 +22,10 @@ export const traceRequest = z.strictObject({
   kind: z.enum(['message', 'presence', 'iq']).optional(),
   /** Of the first child. */
   namespace: z.string().min(1).max(1000).optional(),
+  /** As who is at the other end sees it. */
   direction: z.enum(['sent', 'received']).optional(),
+  /** Who is at the other end. */
+  via: z.enum(['client', 'component', 'server']).optional(),
   /** Stanzas that are shown. */
   count: z.int().min(1).max(1000).default(100),
   seconds: z.int().min(1).max(600).default(60),
@@ -30,6 +34,8 @@ export const traceRequest = z.strictObject({
 })
 export type TraceRequest = z.output<typeof traceRequest>
 
+/** Traces of a server at a time, whoever asked for them. */
+export const MOST_TRACES = 8
 /** Stanzas a second that are looked into; the others are counted. */
 const RATE = 200
 /** Characters of a stanza that are shown, and bytes of one that is looked into. */
@@ -37,11 +43,21 @@ const LONGEST = 4096
 const MOST_BYTES = 65_536
 
 /**
- * Shows the stanzas that clients of ours send and are handed, until there were as many as asked for, or the time is over, or the feed
- * is closed. It joins the ways of stanzas only while it runs.
+ * Shows the stanzas that clients of ours, components and other servers send and are handed, until there were as many as asked for, or
+ * the time is over, or the feed is closed. It joins the ways of stanzas only while it runs.
  */
-export function startTrace(routing: Pick<Routing, 'hosts' | 'hooksOf'>, clock: Clock, request: TraceRequest): Feed {
+export function startTrace(routing: Ways, clock: Clock, request: TraceRequest): Feed {
   return new Trace(routing, clock, request).feed
+}
+
+type Ways = Pick<Routing, 'hosts' | 'hooksOf' | 'onlookers'>
+
+/** Where a stanza was seen: who was at the other end, and what that one did. */
+interface Seen {
+  readonly direction: Direction
+  readonly via: 'client' | FarEnd
+  /** A client's JID, or a domain. */
+  readonly peer: Jid | undefined
 }
 
 class Trace {
@@ -50,7 +66,7 @@ class Trace {
   private shown = 0
 
   constructor(
-    routing: Pick<Routing, 'hosts' | 'hooksOf'>,
+    routing: Ways,
     private readonly clock: Clock,
     private readonly request: TraceRequest,
   ) {
@@ -69,42 +85,54 @@ class Trace {
     })
   }
 
-  private join(routing: Pick<Routing, 'hosts' | 'hooksOf'>): (() => void)[] {
-    const { kind, namespace, direction } = this.request
+  private join({ hosts, hooksOf, onlookers }: Ways): (() => void)[] {
+    const { kind, namespace, direction, via } = this.request
     const filter = { ...(kind && { kinds: [kind] }), ...(namespace !== undefined && { namespaces: [namespace] }) }
-    return routing.hosts.flatMap(host => {
-      const { sent, received } = routing.hooksOf(host)
-      return [
-        ...(direction === 'received' ? [] : [sent.observe(filter, (one, sender) => this.passed('sent', one, sender))]),
-        ...(direction === 'sent'
-          ? []
-          : [received.observe(filter, (one, session) => this.passed('received', one, session))]),
-      ]
-    })
+    const isAsked = (way: Direction) => direction === undefined || direction === way
+    const leave: (() => void)[] = []
+    if (via === undefined || via === 'client') {
+      for (const { sent, received } of hosts.map(hooksOf)) {
+        const passed = (way: Direction) => (stanza: Stanza, client: { readonly jid: Jid }) =>
+          this.passed(stanza, { direction: way, via: 'client', peer: client.jid })
+        if (isAsked('sent')) leave.push(sent.observe(filter, passed('sent')))
+        if (isAsked('received')) leave.push(received.observe(filter, passed('received')))
+      }
+    }
+    if (via !== 'client') {
+      const watch = onlookers.add((way, end, stanza) => {
+        if (!isAsked(way) || (via !== undefined && via !== end) || !wants(filter, stanza)) return
+        this.passed(stanza, { direction: way, via: end, peer: way === 'sent' ? stanza.from : stanza.to })
+      })
+      leave.push(watch)
+    }
+    return leave
   }
 
-  private passed(direction: 'sent' | 'received', stanza: Stanza, session: Sender): void {
-    if (!this.isWanted(stanza, session.jid)) return
+  private passed(stanza: Stanza, seen: Seen): void {
+    if (!this.isWanted(stanza, seen.peer)) return
     this.seen++
-    if (!this.feed.offer('stanza', () => this.describe(direction, stanza, session.jid))) return
+    if (!this.feed.offer('stanza', () => this.describe(stanza, seen))) return
     this.shown++
     if (this.shown >= this.request.count) this.end('count')
   }
 
-  private isWanted({ from, to }: Stanza, session: Jid): boolean {
+  private isWanted({ from, to }: Stanza, peer: Jid | undefined): boolean {
     const { jid } = this.request
-    return jid === undefined || [session, from, to].some(one => one !== undefined && isWithin(one, jid))
+    return jid === undefined || [peer, from, to].some(one => one !== undefined && isWithin(one, jid))
   }
 
-  private describe(direction: string, stanza: Stanza, session: Jid): FeedEvent {
+  private describe(stanza: Stanza, { direction, via, peer }: Seen): FeedEvent {
     const { kind, type, from, toText, id, payload } = stanza
     const bytes = stanza.encodedLength()
     const xml = bytes > MOST_BYTES ? '' : this.xmlOf(stanza)
     const isCut = bytes > MOST_BYTES || xml.length > LONGEST
+    const isClient = via === 'client'
     return this.event('stanza', {
       n: this.seen,
       direction,
-      session: session.text,
+      via,
+      peer: (isClient ? peer?.text : peer?.domain) ?? null,
+      session: isClient ? (peer?.text ?? null) : null,
       kind,
       from: from?.text ?? null,
       to: toText ?? null,

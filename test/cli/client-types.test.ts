@@ -50,7 +50,9 @@ export type TamePet = {
 }`)
     expect(text).toContain(`"GET /pets/{name}": {
     input: {
-      path: { /** What it hears. */ name: string }
+      path: {
+        /** What it hears. */ name: string
+      }
       query?: { limit?: number | undefined }
     }
     answers: { 200: TamePet }

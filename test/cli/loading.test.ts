@@ -23,7 +23,9 @@ const base = `
 `
 
 /** The packages, and of our own files the paths below dist/, that a start with these further tables loads. */
-async function loadedWith(more: string): Promise<string[]> {
+const loadedWith = async (more: string) => [...new Set((await filesWith(more)).map(nameOf))]
+
+async function filesWith(more: string): Promise<string[]> {
   const folder = mkdtempSync(join(tmpdir(), 'meerkat-loading-'))
   onTestFinished(() => rmSync(folder, { recursive: true }))
   const file = join(folder, 'meerkat.toml')
@@ -36,11 +38,10 @@ async function loadedWith(more: string): Promise<string[]> {
   await collect(child).line(line => line.startsWith('ready'), 'ready')
   child.kill('SIGTERM')
   expect(await exited(child)).toBe(0)
-  const urls = readdirSync(counts).flatMap(name => {
+  return readdirSync(counts).flatMap(name => {
     const { result } = JSON.parse(readFileSync(join(counts, name), 'utf8')) as { result: { url: string }[] } // V8's format
     return result.map(({ url }) => url)
   })
-  return [...new Set(urls.map(nameOf))]
 }
 
 const nameOf = (url: string) =>
@@ -64,6 +65,22 @@ describe('meerkat start', () => {
     const others =
       /^(http\/|storage\/postgres\/|composition\/(http|bosh|websocket|s2s|component)\.js|transports\/(bosh|websocket|dns)\.js)/
     expect(loaded.filter(name => others.test(name))).toEqual([])
+  }, 60_000)
+
+  it('loads to read the certificates of other servers no more of node-forge than that', async () => {
+    const certificate = join(import.meta.dirname, '../support/certificates/rsa.pem')
+    const files = await filesWith(`
+[s2s]
+  use_starttls = "optional"
+  certfile = "${certificate}"
+[[listen.s2s]]
+  port = 0
+  ip_address = "127.0.0.1"
+`)
+    const ofForge = files.flatMap(url => /\/node-forge\/lib\/(.*)/.exec(url)?.[1] ?? [])
+    expect(ofForge).toContain('asn1.js')
+    expect(ofForge).not.toContain('x509.js')
+    expect(ofForge.length).toBeLessThan(10)
   }, 60_000)
 
   it('loads for a handler what it needs, and nothing for the others', async () => {

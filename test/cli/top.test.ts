@@ -70,4 +70,17 @@ describe('meerkat top', () => {
     expect(terminal.isRaw).toBe(false)
     expect(terminal.written.endsWith('\u001b[?25h\u001b[?1049l')).toBe(true)
   })
+
+  it('draws a terminal that says to have no size', async () => {
+    const server = await controlledServer([])
+    const terminal = new Terminal()
+    terminal.rows = 0
+    terminal.columns = 0
+    const options = { dataDir: server.dataDir, most: 5, once: false, json: false }
+    const ended = runTop(options, new Lines(), terminalOf(terminal))
+    await eventually(() => terminal.written.includes('MESSAGES'))
+    expect(terminal.written).toContain('q quits')
+    terminal.emit('data', Buffer.from('q'))
+    expect(await ended).toBe(0)
+  })
 })

@@ -38,8 +38,34 @@ describe('meerkat trace', () => {
     await expect(runTrace({ dataDir, ...all }, output)).rejects.toMatchObject({ code: 'not-running' })
   })
 
+  it('is one of eight at a time, so that nobody can make the server look at everything for everybody', async () => {
+    const server = await controlledServer([])
+    const { dataDir } = server
+    const outputs = Array.from({ length: 8 }, () => new Lines())
+    const ended = outputs.map(output => runTrace({ dataDir, ...all, seconds: 600 }, output).catch(() => 'cut'))
+    await eventually(() => outputs.every(({ lines }) => lines.length === 1))
+    const refused = { code: 'unavailable', message: 'there are 8 traces already' }
+    await expect(runTrace({ dataDir, ...all }, new Lines())).rejects.toMatchObject(refused)
+    await server.stop()
+    await Promise.all(ended)
+  })
+
+  it('names components and other servers by what they are', () => {
+    const data = { at: 0, direction: 'received', via: 'server', peer: 'b.example', kind: 'iq', type: 'get', bytes: 9 }
+    expect([...show({ event: 'stanza', data })][0]).toBe('1970-01-01T00:00:00.000Z ← server b.example  iq get, 9 bytes')
+  })
+
   it('shows what a terminal would take for an order as what it is', () => {
-    const data = { at: 0, direction: 'sent', session: 'a@b/\u001b[2J', kind: 'iq', type: 'get', bytes: 9, xml: '<iq/>' }
+    const data = {
+      at: 0,
+      direction: 'sent',
+      via: 'client',
+      peer: 'a@b/\u001b[2J',
+      kind: 'iq',
+      type: 'get',
+      bytes: 9,
+      xml: '<iq/>',
+    }
     expect([...show({ event: 'stanza', data })][0]).toBe('1970-01-01T00:00:00.000Z → a@b/\\u001b[2J  iq get, 9 bytes')
   })
 })

@@ -59,6 +59,23 @@ describe('actors/events', () => {
     expect(told.total).toBeGreaterThan(0)
   })
 
+  it('tells of a mailbox that is full, and of who comes to rest', async () => {
+    const server = await start({ config: { listen: debugListener, general: { max_fsm_queue: 3 } } })
+    const reader = await EventReader.open(server, 'actors/events?types=overflowed,hibernated,stopped')
+    await reader.until('hello')
+    await session(server, 'romeo')
+    const { path } = actorsOfKind(server, 'Connection')[0]!
+    await reader.until('hibernated', { path })
+    const connection = server.internals.runtime.find(path) as unknown as {
+      pauseStanzas(): void
+      tellStanza(message: unknown): boolean
+    }
+    connection.pauseStanzas()
+    for (let i = 0; i < 4; i++) connection.tellStanza({ type: 'goOn' })
+    expect(await reader.until('overflowed', { path })).toMatchObject({ kind: 'Connection', waiting: 3, limit: 3 })
+    expect(await reader.until('stopped', { path })).toMatchObject({ reason: 'queue-limit' })
+  })
+
   it('costs the runtime nothing once nobody listens', async () => {
     const server = await start()
     const { runtime } = server.internals

@@ -4,12 +4,14 @@ import { redact } from '../../src/operations/redact.js'
 import { startTrace, traceRequest } from '../../src/operations/trace.js'
 import { Stanza } from '../../src/protocols/stanza/stanza.js'
 import { Hooks } from '../../src/routing/hooks.js'
+import { Onlookers } from '../../src/routing/onlookers.js'
 import { ManualClock } from '../support/clock.js'
 import { jid } from '../support/world.js'
 
 function ways() {
   const hooks = new Hooks()
-  return { hooks, routing: { hosts: ['localhost'], hooksOf: () => hooks } }
+  const onlookers = new Onlookers()
+  return { hooks, onlookers, routing: { hosts: ['localhost'], hooksOf: () => hooks, onlookers } }
 }
 
 describe('a trace', () => {
@@ -25,6 +27,23 @@ describe('a trace', () => {
     clock.advance(5000)
     expect(hooks.sent.isEmpty).toBe(true)
     expect(clock.pending).toBe(0)
+  })
+
+  it('watches components and other servers only while it runs, beside whoever else does', () => {
+    const { onlookers, routing } = ways()
+    const clock = new ManualClock()
+    expect(onlookers.tell).toBeUndefined()
+    startTrace(routing, clock, traceRequest.parse({ via: 'client' }))
+    expect(onlookers.tell).toBeUndefined()
+    const seen: string[] = []
+    const leave = onlookers.add((direction, end) => seen.push(`${direction} ${end}`))
+    const feed = startTrace(routing, clock, traceRequest.parse({}))
+    onlookers.tell?.('sent', 'server', Stanza.parse('<message from="a@b" to="c@localhost"/>'))
+    expect(seen).toEqual(['sent server'])
+    feed.close()
+    expect(onlookers.tell).toBeDefined()
+    leave()
+    expect(onlookers.tell).toBeUndefined()
   })
 
   it.each([
@@ -95,6 +114,13 @@ describe('redact', () => {
     ['SASL', query('urn:ietf:params:xml:ns:xmpp-sasl', new Element('auth').t(secret) as Element)],
     ['private XML', query('jabber:iq:private', new Element('x', { xmlns: 'urn:x', a: secret }))],
     ['an attribute', query('urn:xmpp:extdisco:2', new Element('service', { password: secret, name: 'x' }))],
+    ['the password of a media stream', query('urn:x', new Element('transport', { pwd: secret, ufrag: 'x' }))],
+    ['its key', query('urn:x', new Element('crypto', { 'key-params': secret, tag: '1' }))],
+    [
+      'a header that lets somebody in',
+      query('urn:x', new Element('header', { name: 'Authorization' }).t(secret) as Element),
+    ],
+    ['a header with a cookie', query('urn:x', new Element('header', { name: 'Cookie' }).t(secret) as Element)],
     ['a field of the kind', query('jabber:x:data', field({ type: 'text-private', var: 'x' }))],
     ['a field of the name', query('jabber:x:data', field({ var: 'muc#roomconfig_roomsecret' }))],
   ])('hides %s from everybody', (_what, element) => {

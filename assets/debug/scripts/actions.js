@@ -8,7 +8,7 @@ import { bytes, duration } from './format.js'
 import { tell } from './told.js'
 
 /** A button that asks, does, and says beside it how it went. */
-function actionButton(label, { question, text, path, body, done, tone }) {
+function actionButton(label, { question, text, path, body, done, tone, timeout }) {
   const said = element('span', { class: 'said', role: 'status' })
   const button = element('button', { type: 'button', class: tone }, label)
   button.addEventListener('click', async () => {
@@ -16,7 +16,7 @@ function actionButton(label, { question, text, path, body, done, tone }) {
     button.disabled = true
     said.textContent = ''
     try {
-      said.textContent = done(await post(path, body()))
+      said.textContent = done(await post(path, body(), timeout))
       tell(said.textContent)
     } catch (error) {
       said.textContent = error.message
@@ -56,8 +56,8 @@ export function actorButtons({ actor, supervision }) {
       }),
     )
   }
-  // Root and its branches are the server: the server answers 409.
-  if (path.split('/').length > 3) {
+  // Root and its branches are the server, and what would be missed is only restarted: the server answers 409.
+  if (path.split('/').length > 3 && !supervision.mayRestart) {
     buttons.push(
       ...actionButton('Stop', {
         question: `Stop ${name}?`,
@@ -79,6 +79,8 @@ export function heapSnapshotButton() {
     text: 'The server stands still while it writes: seconds, and longer with much memory. The file holds everything that the server knows, secrets too.',
     path: 'heap-snapshot',
     body: () => ({}),
+    // Large heaps take minutes.
+    timeout: 600_000,
     done: ({ file, bytes: size, ms }) => `${file}, ${bytes(size)}, in ${ms < 1000 ? `${ms} ms` : duration(ms)}`,
   })
 }

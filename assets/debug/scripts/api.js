@@ -27,8 +27,8 @@ export function address(path, query = {}) {
 /** How long an answer may take, in ms. */
 const TIMEOUT = 15_000
 
-async function ask(url, init = {}) {
-  const response = await fetch(url, { ...init, cache: 'no-store', signal: AbortSignal.timeout(TIMEOUT) })
+async function ask(url, init = {}, timeout = TIMEOUT) {
+  const response = await fetch(url, { ...init, cache: 'no-store', signal: AbortSignal.timeout(timeout) })
   const text = await response.text()
   const body = text === '' ? undefined : JSON.parse(text)
   if (!response.ok) throw new Refusal(response.status, body?.error ?? `${response.status} ${response.statusText}`)
@@ -38,9 +38,13 @@ async function ask(url, init = {}) {
 /** @throws Refusal, TypeError when the server cannot be reached */
 export const get = (path, query) => ask(address(path, query))
 
-/** @throws as `get` */
-export const post = (path, body) =>
-  ask(address(path), { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })
+/** `timeout`: in ms, for what takes longer. @throws as `get` */
+export const post = (path, body, timeout) =>
+  ask(
+    address(path),
+    { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) },
+    timeout,
+  )
 
 /** The answer, or undefined when there is no such thing (any more). */
 export async function find(path, query) {

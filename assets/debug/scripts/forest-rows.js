@@ -19,14 +19,14 @@ export const stemOf = name => name.replace(/\d+$/, '')
 /**
  * What the rows are made of.
  * @typedef {{ open: Map<string, number>, families: Map<string, Family[]>, pages: Map<string, { items: Actor[], offset: number, total: number }>,
- *   rates: Map<string, { rate: number, hasWorked: boolean }>, listeners: Map<string, { connections: number }> }} Known
+ *   rates: Map<string, { rate: number, hasWorked: boolean }>, waits: Map<string, { shown: number }>, listeners: Map<string, { connections: number }> }} Known
  */
 
 export function actorRow(known, actor, level, branch) {
   const { path, name, kind, state, faults, childCount, details } = actor
   const isExpanded = known.open.has(path) && known.families.has(path)
   const rate = known.rates.get(path)?.rate ?? 0
-  const waiting = Math.max(actor.mailbox, actor.waitingStanzas ?? 0)
+  const waiting = known.waits.get(path)?.shown ?? 0
   const connections = known.listeners.get(path)?.connections
   const shown = actor.jid ?? details?.jid ?? name
   return {
@@ -77,7 +77,8 @@ function bucketRow(known, path, family, level, branch) {
   const id = bucketId(path, family.kind)
   const page = known.open.has(id) ? known.pages.get(id) : undefined
   const isExpanded = page !== undefined
-  const { total, below, mosaic, waiting, faults } = family
+  const { total, below, mosaic, faults } = family
+  const waiting = known.waits.get(id)?.shown ?? 0
   const name = plural(family.kind)
   return {
     id,

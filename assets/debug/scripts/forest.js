@@ -22,6 +22,8 @@ export class Forest {
   #families = new Map()
   #pages = new Map()
   #rates = new Map()
+  /** By the id of the row, how many messages waited in this round, and in the one before as well. */
+  #waits = new Map()
   /** Rounds that were begun, and the one that is shown. */
   #asked = 0
   #shown = 0
@@ -98,7 +100,7 @@ export class Forest {
       this.open(parent)
       const answer = await this.#source.look(parent === this.root.path ? '' : parent)
       if (answer === undefined) break
-      const family = answer.families.find(({ stem }) => stem === stemOf(names[depth]))
+      const family = familyOf(answer.families, names[depth])
       if (family === undefined || family.total <= SMALL) continue
       const index = await this.#source.indexOf(parent, family, names[depth])
       this.open(bucketId(parent, family.kind), Math.floor(Math.max(0, index) / PAGE) * PAGE)
@@ -147,6 +149,22 @@ export class Forest {
       rates.set(path, seconds > 0.2 || before === undefined ? { at, messages, rate, hasWorked } : before)
     }
     this.#rates = rates
+    this.#waits = this.#waitsAt(at)
+  }
+
+  /** Whatever comes waits for a moment: what counts is what waits in two rounds. */
+  #waitsAt(at) {
+    const waits = new Map()
+    const note = (id, now) => {
+      const before = this.#waits.get(id)
+      if (before !== undefined && at - before.at < 200) waits.set(id, before)
+      else if (now > 0) waits.set(id, { at, now, shown: Math.min(now, before?.now ?? 0) })
+    }
+    for (const { path, mailbox, waitingStanzas = 0 } of this.actors()) note(path, Math.max(mailbox, waitingStanzas))
+    for (const [path, families] of this.#families) {
+      for (const { kind, waiting } of families) note(bucketId(path, kind), waiting)
+    }
+    return waits
   }
 
   /** Every actor that is known now. */
@@ -166,6 +184,7 @@ export class Forest {
       families: this.#families,
       pages: this.#pages,
       rates: this.#rates,
+      waits: this.#waits,
       listeners: this.listeners,
     }
     if (this.#filter !== undefined) return filterRow(known, this.#filter, this.#found)
@@ -189,11 +208,16 @@ export class Forest {
   }
 
   #bucketOf(path, name, view) {
-    const family = this.#families.get(path)?.find(({ stem }) => stem === stemOf(name))
+    const family = familyOf(this.#families.get(path) ?? [], name)
     const id = family && bucketId(path, family.kind)
     return id !== undefined && view.row(id) !== undefined ? id : undefined
   }
 }
+
+/** The family of a child: one of those that are known, or numbered as they are. */
+const familyOf = (families, name) =>
+  families.find(({ items }) => items.some(item => item.name === name)) ??
+  families.find(({ stem }) => stem === stemOf(name))
 
 const countRows = row => row.children.reduce((sum, child) => sum + countRows(child), 1)
 

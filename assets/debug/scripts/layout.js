@@ -7,7 +7,8 @@ import { hierarchy, tree } from '../vendor/d3-hierarchy.js'
 export const ROW = 34
 export const TALL_ROW = 60
 const MARGIN = 20
-const GAP = 38
+/** Between the widest row of a level and the next level, in pixels. */
+export const GAP = 38
 const INDENT = 20
 
 /**

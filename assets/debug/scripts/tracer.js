@@ -113,13 +113,26 @@ function traceForm() {
         'direction',
         [
           ['', 'both'],
-          ['sent', 'sent by clients'],
-          ['received', 'received by clients'],
+          ['sent', 'sent to us'],
+          ['received', 'sent by us'],
         ],
         '',
       ),
     ),
-    all(field('Namespace of the payload', input('namespace', { placeholder: 'such as jabber:iq:roster' }))),
+    field(
+      'Other end',
+      choice(
+        'via',
+        [
+          ['', 'any'],
+          ['client', 'clients'],
+          ['component', 'components'],
+          ['server', 'other servers'],
+        ],
+        '',
+      ),
+    ),
+    field('Namespace of the payload', input('namespace', { placeholder: 'jabber:iq:roster' })),
     field('At most, stanzas', number('count', 100, 1000)),
     field('For, seconds', number('seconds', 60, 600)),
     element('div', { class: 'check' }, bodies, element('label', { for: 'trace-bodies' }, 'Show what people write')),
@@ -143,8 +156,9 @@ function traceForm() {
   }
 }
 
-function tracedLine({ at, direction, kind, from, to, type, namespace, bytes: size, xml, isCut }) {
-  const way = direction === 'sent' ? `${from ?? 'a client'} sent` : `${to ?? 'a client'} received`
+function tracedLine({ at, direction, via, peer, kind, type, namespace, bytes: size, xml, isCut }) {
+  const who = via === 'client' ? peer : `${via} ${peer}`
+  const way = direction === 'sent' ? `${who} sent` : `${who} received`
   return element(
     'li',
     {},
@@ -154,7 +168,11 @@ function tracedLine({ at, direction, kind, from, to, type, namespace, bytes: siz
       element('time', { class: 'when' }, timeOfDay(at)),
       element('span', { class: 'kind' }, type === null ? kind : `${kind} ${type}`),
       element('span', { class: 'way' }, way),
-      element('span', { class: 'note' }, [namespace, bytes(size)].filter(Boolean).join(', ')),
+      element(
+        'span',
+        { class: 'note' },
+        [namespace === 'jabber:client' ? null : namespace, bytes(size)].filter(Boolean).join(', '),
+      ),
     ),
     typeof xml === 'string' ? element('pre', { tabindex: '0' }, isCut ? `${xml} \u2026` : xml) : undefined,
   )

@@ -46,10 +46,8 @@ function textWidth(text, size) {
 }
 
 const rateText = ({ rate }) => (rate >= 0.05 ? `${rate < 10_000 ? measured(rate) : compact(rate)}/s` : '')
-const hurtText = ({ faults, waiting }) =>
-  [waiting > 0 ? `${compact(waiting)} waiting` : '', faults > 0 ? `${compact(faults)} faulted` : '']
-    .filter(Boolean)
-    .join(', ')
+const waitText = ({ waiting }) => (waiting > 0 ? `${compact(waiting)} waiting` : '')
+const hurtText = ({ faults }) => (faults > 0 ? `${compact(faults)} faulted` : '')
 
 /**
  * Width of the row in pixels. Rates come and go: whoever had one keeps the room for it, so that the tree stands still.
@@ -60,15 +58,17 @@ export function rowWidth(row) {
     20 + 10 + GAP + Math.min(textWidth(row.name, row.level === 1 ? `650 ${NAME_FONT}` : NAME_FONT), MAX_NAME) + 2
   if (row.count !== '') width += GAP + 14 + textWidth(row.count, SMALL_FONT)
   if (row.hasWorked) width += GAP + 46
-  if (hurtText(row) !== '') width += GAP + textWidth(hurtText(row), `600 ${SMALL_FONT}`)
+  for (const text of [waitText(row), hurtText(row)]) {
+    if (text !== '') width += GAP + textWidth(text, `600 ${SMALL_FONT}`)
+  }
   if (row.mayExpand) width += GAP + 10
   if (row.mosaic !== undefined) width = Math.max(width, mosaicWidth(row.mosaic.length) + 22)
   return Math.ceil(width)
 }
 
 export function makeRow() {
-  const [dot, name, chip, rate, hurt, twist] = ['dot', 'name', 'chip', 'rate', 'hurt', 'twist'].map(part =>
-    element('span', { class: part, 'aria-hidden': 'true' }),
+  const [dot, name, chip, rate, wait, hurt, twist] = ['dot', 'name', 'chip', 'rate', 'wait', 'hurt', 'twist'].map(
+    part => element('span', { class: part, 'aria-hidden': 'true' }),
   )
   const made = element(
     'div',
@@ -77,10 +77,11 @@ export function makeRow() {
     name,
     chip,
     rate,
+    wait,
     hurt,
     twist,
   )
-  return { element: made, parts: { name, chip, rate, hurt, twist }, halo: undefined, mosaic: undefined }
+  return { element: made, parts: { name, chip, rate, wait, hurt, twist }, halo: undefined, mosaic: undefined }
 }
 
 export function writeRow(view, row, { position, siblings, isSelected }) {
@@ -107,6 +108,7 @@ export function writeRow(view, row, { position, siblings, isSelected }) {
   setText(parts.name, row.name)
   write(parts.chip, row.count)
   write(parts.rate, rateText(row))
+  write(parts.wait, waitText(row))
   write(parts.hurt, hurtText(row))
   parts.twist.hidden = !mayExpand
   made.style.width = `${row.width}px`

@@ -2,7 +2,7 @@
  * Draws rows: keeps one element for each, moves them where the layout says, and lights them up.
  */
 import { setAttribute, svgElement } from './dom.js'
-import { narrow, wide } from './layout.js'
+import { GAP, narrow, wide } from './layout.js'
 import { makeRow, rowWidth, shownHeight, writeRow } from './tree-row.js'
 
 const MOVE_MS = 260
@@ -114,10 +114,11 @@ export class TreeView {
       const view = this.#views.get(id) ?? this.#enter(row)
       const siblings = row.parent?.children ?? [row]
       const position = siblings.indexOf(row) + 1
-      writeRow(view, row, { position, siblings: siblings.length, isSelected: id === this.#selected })
-      setAttribute(view.element, 'tabindex', id === this.#focused ? '0' : '-1')
+      // First into its place: only there it has colours.
       if (view.element === next) next = next.nextSibling
       else this.tree.insertBefore(view.element, next)
+      writeRow(view, row, { position, siblings: siblings.length, isSelected: id === this.#selected })
+      setAttribute(view.element, 'tabindex', id === this.#focused ? '0' : '-1')
     }
     if (hadFocus && !this.tree.contains(document.activeElement)) this.focus(this.#focused)
   }
@@ -197,8 +198,10 @@ export class TreeView {
       return `M${x} ${round(parent.y + 14)}V${round(child.y)}H${round(child.x)}`
     }
     const x = parent.x + this.#rows.get(parentId).width
-    const middle = round((x + child.x) / 2)
-    return `M${round(x)} ${round(parent.y)}C${middle} ${round(parent.y)} ${middle} ${round(child.y)} ${round(child.x)} ${round(child.y)}`
+    // Beside its own row it stays level: the rows above and below may be wider.
+    const bend = Math.max(x, child.x - GAP)
+    const middle = round((bend + child.x) / 2)
+    return `M${round(x)} ${round(parent.y)}H${round(bend)}C${middle} ${round(parent.y)} ${middle} ${round(child.y)} ${round(child.x)} ${round(child.y)}`
   }
 
   /** Lights a row up for a moment. */

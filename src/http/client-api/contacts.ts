@@ -23,13 +23,13 @@ import { clientResource } from './authorize.js'
 
 const contact = z
   .object({
-    jid: z.string().meta({ example: 'hatter@wonder.test' }),
+    jid: z.string().meta({ description: 'Its bare JID.', example: 'hatter@wonder.test' }),
     subscription: z
       .enum(['none', 'to', 'from', 'both'])
       .meta({ description: "Whose presence is seen: `to`: the contact's, `from`: the user's." }),
     ask: z.enum(['none', 'out', 'in', 'both']).meta({ description: 'Whose request waits for an answer.' }),
   })
-  .meta({ id: 'contact' })
+  .meta({ id: 'contact', description: 'An entry of the roster.' })
 
 /** Anything else is no JID: then the one in the path counts. */
 const jidMember = z
@@ -38,7 +38,7 @@ const jidMember = z
   .catch(undefined)
   .meta({ description: 'JID of the contact.', example: 'hatter@wonder.test' })
 
-const newContact = z.object({ jid: jidMember }).meta({ id: 'newContact' })
+const newContact = z.object({ jid: jidMember }).meta({ id: 'newContact', description: 'Who is to be a contact.' })
 const contactAction = z
   .object({
     jid: jidMember,
@@ -48,7 +48,7 @@ const contactAction = z
       .catch(undefined)
       .meta({ description: "`invite` asks to see its presence, `accept` lets it see the user's.", example: 'invite' }),
   })
-  .meta({ id: 'contactAction' })
+  .meta({ id: 'contactAction', description: 'What is to be done about a subscription.' })
 /** More than a roster can have is refused. */
 const mostContacts = rosterLimits.items + rosterLimits.requests
 const removals = z
@@ -56,12 +56,12 @@ const removals = z
     to_delete: z
       .array(z.string())
       .max(mostContacts)
-      .meta({ example: ['hatter@wonder.test'] }),
+      .meta({ description: 'JIDs of contacts.', example: ['hatter@wonder.test'] }),
   })
-  .meta({ id: 'removals' })
+  .meta({ id: 'removals', description: 'Who is to be no contact any more.' })
 const removalResult = z
   .object({ not_deleted: z.array(z.string()).meta({ description: 'Those that were not in the roster.' }) })
-  .meta({ id: 'removalResult' })
+  .meta({ id: 'removalResult', description: 'What became of a removal.' })
 
 /** The user's contacts: shows, adds, invites, accepts and removes them. */
 export function createContactsHandler(services: OperationServices): DescribedHandler {

@@ -19,11 +19,11 @@ const message = z
     to: z.string().meta({ description: 'JID of who gets it.', example: 'hatter@wonder.test' }),
     body: z.string().meta({ description: 'The text.', example: 'tea?' }),
   })
-  .meta({ id: 'message' })
+  .meta({ id: 'message', description: 'What is to be sent.' })
 
 const sentMessage = z
   .object({ id: z.uuidv4().meta({ description: 'The id that the message bears.' }) })
-  .meta({ id: 'sentMessage' })
+  .meta({ id: 'sentMessage', description: 'What was sent.' })
 
 const archivedMessage = z
   .object({
@@ -37,7 +37,7 @@ const archivedMessage = z
       .optional()
       .meta({ description: 'What applications say beside the text.' }),
   })
-  .meta({ id: 'archivedMessage' })
+  .meta({ id: 'archivedMessage', description: 'A message of the archive.' })
 
 /** The JID in the path; 'wrong' where there is something else. */
 function withOf({ bindings }: Call<Jid>): Jid | 'wrong' | undefined {

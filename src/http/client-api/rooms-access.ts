@@ -25,7 +25,7 @@ export const roomTexts = z
     name: z.string().meta({ description: 'What the room is called.', example: 'Lawn' }),
     subject: z.string().meta({ description: 'What is talked about.', example: 'flamingos' }),
   })
-  .meta({ id: 'roomTexts' })
+  .meta({ id: 'roomTexts', description: 'What a room says of itself.' })
 
 /** The rooms of the caller's host. Throws `Refused` with 404 where there are none. */
 export function roomsOf(services: OperationServices, { user }: Call<Jid>) {

@@ -22,12 +22,14 @@ const nothingToSay = 'No valid message elements'
 const chatMarker = z
   .object(
     {
-      type: z.enum(['received', 'displayed', 'acknowledged'], { error: wrongMarker }),
+      type: z
+        .enum(['received', 'displayed', 'acknowledged'], { error: wrongMarker })
+        .meta({ description: 'What became of the message. XEP-0333' }),
       id: z.string({ error: wrongMarker }).meta({ description: 'Of the message that it is about.' }),
     },
     { error: wrongMarker },
   )
-  .meta({ id: 'chatMarker' })
+  .meta({ id: 'chatMarker', description: 'Says what became of a message at who read it.' })
 const roomMessage = z
   .object(
     {
@@ -37,7 +39,7 @@ const roomMessage = z
         .optional()
         .catch(undefined)
         .meta({ description: 'Whether who reads the text is asked to say so.', example: true }),
-      chat_marker: chatMarker.optional(),
+      chat_marker: chatMarker.optional().meta({ description: 'What became of another message.' }),
     },
     { error: nothingToSay },
   )
@@ -46,7 +48,7 @@ const roomMessage = z
 
 const sentRoomMessage = z
   .object({ id: z.uuidv4().meta({ description: 'The id that the message bears.' }) })
-  .meta({ id: 'sentRoomMessage' })
+  .meta({ id: 'sentRoomMessage', description: 'What was sent to a room.' })
 const common = {
   id: z.string().meta({ description: 'As its sender called it.' }),
   from: z.string().meta({
@@ -58,20 +60,28 @@ const common = {
 const archivedRoomMessage = z
   .discriminatedUnion('type', [
     z.object({
-      type: z.literal('message'),
+      type: z.literal('message').meta({ description: 'Somebody wrote.' }),
       ...common,
-      body: z.string().optional(),
-      markable: z.literal(true).optional(),
-      chat_marker: z.object({ type: z.enum(['received', 'displayed', 'acknowledged']), id: z.string() }).optional(),
+      body: z.string().optional().meta({ description: 'The text, if there is one.' }),
+      markable: z.literal(true).optional().meta({ description: 'Who reads it is asked to say so.' }),
+      chat_marker: z
+        .object({
+          type: z
+            .enum(['received', 'displayed', 'acknowledged'])
+            .meta({ description: 'What became of the message. XEP-0333' }),
+          id: z.string().meta({ description: 'Of the message that it is about.' }),
+        })
+        .optional()
+        .meta({ description: 'What became of another message.' }),
     }),
     z.object({
-      type: z.literal('affiliation'),
+      type: z.literal('affiliation').meta({ description: 'Somebody came, left or became another.' }),
       ...common,
       user: z.string().meta({ description: 'Bare JID of who came, left or became another.' }),
-      affiliation: z.enum(['owner', 'member', 'none']),
+      affiliation: z.enum(['owner', 'member', 'none']).meta({ description: 'What the user is now.' }),
     }),
   ])
-  .meta({ id: 'archivedRoomMessage' })
+  .meta({ id: 'archivedRoomMessage', description: 'What was said or happened in a room.' })
 
 /** What is said in a room: says more, and shows that of the archive. */
 export function createRoomMessagesHandler(services: OperationServices): DescribedHandler {

@@ -14,7 +14,7 @@ import { isOwner, mustBeThere, permitted, roomIn, roomParameter, roomsOf, told }
 
 const newMember = z
   .object({ user: z.string().meta({ description: 'JID of who is to come.', example: 'alice@wonder.test' }) })
-  .meta({ id: 'newMember' })
+  .meta({ id: 'newMember', description: 'Who is to be in a room.' })
 
 /** Who is in a room: adds and removes them. */
 export function createRoomUsersHandler(services: OperationServices): DescribedHandler {

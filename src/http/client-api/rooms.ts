@@ -15,22 +15,28 @@ import { permitted, roomFound, roomIn, roomParameter, roomsOf, roomTexts, told }
 
 const roomId = z
   .object({ id: z.string().meta({ description: 'What the room is called in paths.', example: 'croquet' }) })
-  .meta({ id: 'roomId' })
+  .meta({ id: 'roomId', description: 'Which room it is.' })
 const listedRoom = z
-  .object({ id: z.string().meta({ example: 'croquet' }), name: z.string(), subject: z.string() })
-  .meta({ id: 'listedRoom' })
+  .object({
+    id: z.string().meta({ description: 'What the room is called in paths.', example: 'croquet' }),
+    name: z.string().meta({ description: 'What the room is called.' }),
+    subject: z.string().meta({ description: 'What is talked about.' }),
+  })
+  .meta({ id: 'listedRoom', description: 'A room that the account is in.' })
 const room = z
   .object({
-    name: z.string(),
-    subject: z.string(),
-    participants: z.array(
-      z.object({
-        user: z.string().meta({ description: 'Bare JID.', example: 'alice@wonder.test' }),
-        role: z.enum(['owner', 'member']),
-      }),
-    ),
+    name: z.string().meta({ description: 'What the room is called.' }),
+    subject: z.string().meta({ description: 'What is talked about.' }),
+    participants: z
+      .array(
+        z.object({
+          user: z.string().meta({ description: 'Bare JID.', example: 'alice@wonder.test' }),
+          role: z.enum(['owner', 'member']).meta({ description: 'An owner lets others in.' }),
+        }),
+      )
+      .meta({ description: 'Who is in it.' }),
   })
-  .meta({ id: 'room' })
+  .meta({ id: 'room', description: 'A room, with who is in it.' })
 
 /** The user's rooms: shows and makes them. */
 export function createRoomsHandler(services: OperationServices): DescribedHandler {

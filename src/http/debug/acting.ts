@@ -2,7 +2,7 @@ import type { Context } from 'koa'
 import { z } from 'zod'
 import { type LogLevel, levels } from '../../observability/events.js'
 import type { Done, Introspection } from '../../operations/introspection.js'
-import { traceRequest } from '../../operations/trace.js'
+import { MOST_TRACES, traceRequest } from '../../operations/trace.js'
 import { json } from '../app.js'
 import { Refused } from '../rest/answer.js'
 import type { EventStreams } from './event-stream.js'
@@ -61,5 +61,10 @@ export async function writeHeap(ctx: Context, server: Introspection): Promise<vo
 
 export async function trace(ctx: Context, server: Introspection, streams: EventStreams): Promise<void> {
   const body = await readBody(ctx, traceRequest)
-  if (body !== undefined) streams.serve(ctx, () => server.trace(body))
+  if (body === undefined) return
+  streams.serve(ctx, () => {
+    const feed = server.trace(body)
+    if (feed === undefined) throw new Refused(503, `there are ${MOST_TRACES} traces already`)
+    return feed
+  })
 }

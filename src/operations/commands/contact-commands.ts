@@ -9,11 +9,13 @@ const contact = jid('JID of the contact.', 'hatter@wonder.test')
 
 const rosterEntry = z
   .object({
-    jid: z.string().meta({ example: 'hatter@wonder.test' }),
-    subscription: z.enum(['none', 'to', 'from', 'both']),
+    jid: z.string().meta({ description: 'Its bare JID.', example: 'hatter@wonder.test' }),
+    subscription: z
+      .enum(['none', 'to', 'from', 'both'])
+      .meta({ description: "Whose presence is seen: `to`: the contact's, `from`: the account's." }),
     ask: z.enum(['none', 'out', 'in', 'both']).meta({ description: 'Whose request waits for an answer.' }),
   })
-  .meta({ id: 'rosterEntry' })
+  .meta({ id: 'rosterEntry', description: 'An entry of a roster.' })
 
 const unknownCaller = {
   denied: 'An account is no contact of its own, or its roster is full.',

@@ -17,7 +17,7 @@ const archiveItem = z
     message_id: z.string().meta({ description: 'As its sender called it.' }),
     body: z.string().nullable().meta({ description: 'The text, if there is one.', example: 'tea?' }),
   })
-  .meta({ id: 'archiveItem' })
+  .meta({ id: 'archiveItem', description: 'A message of an archive.' })
 
 const page = {
   before: count('Not later than this, in seconds since 1970; 0 is now.', 1606112000).default(0),

@@ -11,12 +11,12 @@ import { userCommands } from './user-commands.js'
 
 const commandEntry = z
   .object({
-    name: z.string().meta({ example: 'list_users' }),
-    category: z.string().meta({ example: 'users' }),
-    action: z.enum(['read', 'create', 'update', 'delete']),
-    desc: z.string(),
+    name: z.string().meta({ description: 'What it is called.', example: 'list_users' }),
+    category: z.string().meta({ description: 'What it is about.', example: 'users' }),
+    action: z.enum(['read', 'create', 'update', 'delete']).meta({ description: 'What it does.' }),
+    desc: z.string().meta({ description: 'One line for people.' }),
   })
-  .meta({ id: 'commandEntry' })
+  .meta({ id: 'commandEntry', description: 'A command.' })
 
 const listCommands = command({
   name: 'list_methods',
