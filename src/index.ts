@@ -9,21 +9,74 @@ import { createServer, type Server, type ServerOptions } from './server.js'
 
 export { Element } from 'ltx'
 export { z } from 'zod'
-export type { ActorInfo, InspectOptions } from './actors/runtime/index.js'
-export { ConfigError, type Problem } from './config/problem.js'
-export { defineModule, type Module, type ModuleServer } from './modules/module.js'
+export type { ActorInfo, ActorState, ChildPage, ChildSums, InspectOptions } from './actors/runtime/index.js'
+export { ConfigError, type Problem, type ProblemCode } from './config/problem.js'
+export {
+  type AccountAdministration,
+  defineModule,
+  type Module,
+  type ModuleDefinition,
+  type ModuleServer,
+  type StreamFeature,
+  type Unsupported,
+} from './modules/module.js'
 export type { Clock } from './observability/clock.js'
-export { createEvents, type Events } from './observability/events.js'
-export { StartupError } from './observability/startup-error.js'
+export type { Counters } from './observability/counters.js'
+export {
+  createEvents,
+  type Declaration,
+  type Emit,
+  type EventFields,
+  type EventName,
+  type EventRecord,
+  type Events,
+  type Fields,
+  type FieldsOf,
+  type FieldValue,
+  type Level,
+  type LogLevel,
+  type Sink,
+} from './observability/events.js'
+export { StartupError, type StartupProblem } from './observability/startup-error.js'
 export type { ServerStatus } from './observability/status.js'
-export { StanzaError } from './protocols/errors.js'
+export { type StanzaCondition, StanzaError, type StanzaErrorType, type StreamCondition } from './protocols/errors.js'
 export { Jid } from './protocols/jid.js'
-export { Stanza } from './protocols/stanza/stanza.js'
-export { drop, type Hooks } from './routing/hooks.js'
-export type { Address, Component, ComponentHandler, Server, ServerOptions } from './server.js'
+export { type Payload, Stanza, type StanzaKind } from './protocols/stanza/stanza.js'
+export {
+  drop,
+  type EventHook,
+  type Filter,
+  type Hooks,
+  type Offered,
+  type PromptHook,
+  type RosterReading,
+  refuse,
+  type SessionEnd,
+  type Showing,
+  type Transformed,
+  type WaitingHook,
+} from './routing/hooks.js'
+export { answered, type IqAnswer, type IqHandler, type IqTarget } from './routing/iq.js'
+export type { End, Residence, ResidenceOptions, Resident, ResidentActor, Work } from './routing/residence.js'
+export type {
+  Address,
+  Component,
+  ComponentHandler,
+  ComponentReceiver,
+  HostActor,
+  HostSystem,
+  Server,
+  ServerOptions,
+} from './server.js'
+export type { Sender, Session } from './sessions/session.js'
 
 /** A file in the configuration's language, or what such a file says, as an object. */
-export type ConfigSource = { readonly configFile: string } | Readonly<Record<string, unknown>>
+export type ConfigSource =
+  | {
+      /** Its path; a relative one counts from the working directory. */
+      readonly configFile: string
+    }
+  | Readonly<Record<string, unknown>>
 
 /**
  * Starts a server. Relative paths, and packages of modules, count from the file's folder, or from the working directory for an

@@ -37,6 +37,7 @@ interface TraceFlags {
   kind?: string
   namespace?: string
   direction?: string
+  via?: string
   count: number
   seconds: number
   bodies?: true
@@ -72,6 +73,13 @@ function userCode(error: unknown): string | undefined {
   if (error instanceof StartupError) return error.problem
   if (error instanceof UserError || error instanceof ControlError) return error.code
   return undefined
+}
+
+/** What goes on without end ends when nobody reads it any more, as in `meerkat trace | head`. */
+function endWithReader(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(exitCode.good)
+  })
 }
 
 const dataDirOf = async (file: string) => (await readConfig(file, process.env)).config.general.data_dir
@@ -146,23 +154,28 @@ verb(program, 'top', 'show figures and the busiest actors of the running server,
     run(options, async (file, isJson) => {
       const [{ runTop }, dataDir] = await Promise.all([import('./cli/top.js'), dataDirOf(file)])
       const terminal = { input: process.stdin, output: process.stdout }
-      return runTop({ dataDir, most: options.limit, once: options.once === true, json: isJson }, output, terminal)
+      // Such a terminal cannot be drawn anew.
+      const once = options.once === true || (process.env.TERM === 'dumb' && !isJson)
+      endWithReader()
+      return runTop({ dataDir, most: options.limit, once, json: isJson }, output, terminal)
     }),
   )
 
-verb(program, 'trace', 'show stanzas of clients as they pass, without their texts')
+verb(program, 'trace', 'show stanzas of clients, components and other servers as they pass, without their texts')
   .option('--jid <jid>', 'from or to whom, or of whose session: a full or bare JID, or a domain')
   .addOption(new Option('--kind <kind>', 'stanzas of this kind').choices(['message', 'presence', 'iq']))
   .option('--namespace <namespace>', 'stanzas whose first child is in it')
-  .addOption(new Option('--direction <direction>', 'as the client sees it').choices(['sent', 'received']))
+  .addOption(new Option('--direction <direction>', 'as who is at the other end sees it').choices(['sent', 'received']))
+  .addOption(new Option('--via <end>', 'who is at the other end').choices(['client', 'component', 'server']))
   .option('--count <n>', 'stanzas', wholeNumber(1, 1_000), 100)
   .option('--seconds <n>', 'time', wholeNumber(1, 600), 60)
   .option('--bodies', 'show their texts too, but for passwords and the like')
   .action((options: Common & TraceFlags) =>
     run(options, async (file, isJson) => {
       const [{ runTrace }, dataDir] = await Promise.all([import('./cli/trace.js'), dataDirOf(file)])
-      const { jid, kind, namespace, direction, count, seconds } = options
-      const asked = { jid, kind, namespace, direction, count, seconds, bodies: options.bodies === true }
+      const { jid, kind, namespace, direction, via, count, seconds } = options
+      const asked = { jid, kind, namespace, direction, via, count, seconds, bodies: options.bodies === true }
+      endWithReader()
       return runTrace({ dataDir, ...asked, json: isJson }, output)
     }),
   )

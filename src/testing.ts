@@ -8,7 +8,6 @@ import { availableModules } from './modules/packages.js'
 import { createServer, type Internals, type Server, type ServerOptions } from './server.js'
 
 export type { Clock } from './observability/clock.js'
-export type { Internals } from './server.js'
 
 /** `clock` is what every time limit of the server runs on: a test that moves its own waits for none. */
 export interface TestServerOptions extends Pick<ServerOptions, 'clock' | 'events'> {
@@ -20,11 +19,13 @@ export interface TestServerOptions extends Pick<ServerOptions, 'clock' | 'events
   readonly modules?: Readonly<Record<string, object>>
 }
 
+/** A server that runs, in memory, and what tests do with it. */
 export interface TestServer extends Server {
   /** The first served domain. */
   readonly host: string
   /** Where its first c2s listener listens. */
   readonly port: number
+  /** @internal */
   readonly internals: Internals
   /** Makes an account on `host`. */
   addUser(user: string, password: string): Promise<void>

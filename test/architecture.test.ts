@@ -44,6 +44,7 @@ const server = ['actors', 'actors/runtime', 'control', 'http', 'operations', 'mo
 Object.assign(rows, {
   composition: server,
   'server.ts': ['composition', ...server],
+  'actors.ts': ['actors/runtime', ...leaves],
   'index.ts': ['server.ts', 'composition', ...server],
   'testing.ts': ['index.ts', 'server.ts', ...server],
   cli: ['index.ts', 'server.ts', ...server],

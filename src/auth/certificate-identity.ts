@@ -1,5 +1,6 @@
 import type { X509Certificate } from 'node:crypto'
-import forge from 'node-forge'
+import type forge from 'node-forge'
+import asn1 from 'node-forge/lib/asn1.js'
 import type { CertificateIdentity } from '../protocols/sasl/external.js'
 
 /*
@@ -34,10 +35,10 @@ export function serviceNames(certificate: X509Certificate): string[] {
   }
 }
 
-const decoded = (der: string): Asn1 => forge.asn1.fromDer(der)
+const decoded = (der: string): Asn1 => asn1.fromDer(der)
 const parts = (node: Asn1 | undefined): Asn1[] => (Array.isArray(node?.value) ? node.value : [])
-const oidOf = (node: Asn1 | undefined) => (typeof node?.value === 'string' ? forge.asn1.derToOid(node.value) : '')
-const isTagged = (node: Asn1, tag: number) => node.tagClass === forge.asn1.Class.CONTEXT_SPECIFIC && node.type === tag
+const oidOf = (node: Asn1 | undefined) => (typeof node?.value === 'string' ? asn1.derToOid(node.value) : '')
+const isTagged = (node: Asn1, tag: number) => node.tagClass === asn1.Class.CONTEXT_SPECIFIC && node.type === tag
 
 // TBSCertificate ::= SEQUENCE { [0] version OPTIONAL, serialNumber, signature, issuer, validity, subject, .., [3] extensions }
 function commonNameOf(tbs: Asn1 | undefined): string | undefined {
@@ -67,9 +68,9 @@ function textOf(node: Asn1 | undefined): string | undefined {
   if (typeof node?.value !== 'string') return undefined
   const bytes = Buffer.from(node.value, 'latin1')
   switch (node.type) {
-    case forge.asn1.Type.UTF8:
+    case asn1.Type.UTF8:
       return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
-    case forge.asn1.Type.BMPSTRING:
+    case asn1.Type.BMPSTRING:
       return new TextDecoder('utf-16be', { fatal: true }).decode(bytes)
     default:
       return node.value

@@ -47,7 +47,10 @@ export function internalAccounts({ accounts, host, config, derivations, secret, 
   const iterations = config.scram_iterations
   // `hash` decides alone where it is given. spec/listeners.md §2.6
   const format = config.password.hash === undefined ? config.password.format : 'scram'
-  const known = new LRUCache<string, boolean>({ max: REMEMBERED })
+  const known = new LRUCache<string, boolean>({
+    maxSize: REMEMBERED, // by size: `max` takes the room of all at once
+    sizeCalculation: () => 1,
+  })
   const proven = new ProvenPasswords(random)
   let changes = 0
   let changesUnderWay = 0

@@ -13,7 +13,10 @@ const ACCOUNTS = 10_000
  */
 export class ProvenPasswords {
   readonly #key: Buffer
-  readonly #digests = new LRUCache<string, Buffer>({ max: ACCOUNTS })
+  readonly #digests = new LRUCache<string, Buffer>({
+    maxSize: ACCOUNTS, // by size: `max` takes the room of all at once
+    sizeCalculation: () => 1,
+  })
 
   constructor(random: Random) {
     this.#key = random(32)

@@ -12,7 +12,8 @@ const WHILE_MS = 30_000
  */
 export function rememberedExistence(clock: Clock, ask: (user: string) => Promise<boolean>) {
   const known = new LRUCache<string, boolean>({
-    max: NAMES,
+    maxSize: NAMES, // by size: `max` takes the room of all at once
+    sizeCalculation: () => 1,
     ttl: WHILE_MS,
     ttlResolution: 0,
     perf: { now: () => clock.now() },

@@ -8,7 +8,7 @@ import { type Credentials, createRequest, type Request, type Sending, send } fro
 
 export type * as AdminApi from './admin-operations.js'
 export type * as ClientApi from './operations.js'
-export { type Credentials, type Request, RestError } from './request.js'
+export { type AnswerOf, type Credentials, type InputOf, type Request, RestError, type Sending } from './request.js'
 
 /** What comes for an account. */
 export type ServerEvent = Operations['GET /api/sse']['answers'][200]

@@ -16,16 +16,25 @@ export interface Input {
 
 /** The answers of an operation: which body comes with which status. */
 export type AnswerOf<Answers> = {
-  [Status in keyof Answers & number]: { status: Status; headers: Headers; body: Answers[Status] }
+  [Status in keyof Answers & number]: {
+    /** Of HTTP. */
+    status: Status
+    /** All of the answer's. */
+    headers: Headers
+    /** Parsed where it is JSON. */
+    body: Answers[Status]
+  }
 }[keyof Answers & number]
 
 /** Who asks. */
 export interface Credentials {
   /** The JID of an account, or the name of the administrator. */
   readonly user: string
+  /** In clear: use `https:`. RFC 7617 */
   readonly password: string
 }
 
+/** How a request is sent. */
 export interface Sending {
   /** Gives the request up. */
   readonly signal?: AbortSignal
@@ -33,9 +42,12 @@ export interface Sending {
 
 /** The server answered, and not with success. */
 export class RestError extends Error {
+  /** Always `RestError`. */
   override readonly name = 'RestError'
   constructor(
+    /** As `METHOD path`. */
     readonly operation: string,
+    /** Of HTTP. */
     readonly status: number,
     /** What the body says; often nothing. */
     readonly text: string,
@@ -50,8 +62,8 @@ export type Request<Operations> = <Key extends keyof Operations & string>(
   ...input: InputOf<Operations[Key]>
 ) => Promise<Operations[Key] extends { answers: infer Answers } ? AnswerOf<Answers> : never>
 
-/** An operation that needs nothing is asked with nothing. */
-type InputOf<Operation> = Operation extends { input: infer Given }
+/** What a request is given: an operation that needs nothing is asked with nothing. */
+export type InputOf<Operation> = Operation extends { input: infer Given }
   ? object extends Given
     ? [input?: Given & Sending]
     : [input: Given & Sending]

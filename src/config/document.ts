@@ -59,6 +59,14 @@ environment, and \`$\${\` for a literal \`\${\`. What the grammar knows and this
 \`[[listen.component]]\` is another spelling of \`[[listen.service]]\`, \`mongoose_bosh_handler\` of \`mod_bosh\` and
 \`mongoose_websocket_handler\` of \`mod_websockets\` (handlers).`
 
+/** What the schemas cannot say of a table, by its header. */
+const NOTES: Readonly<Record<string, string>> = {
+  '[modules]': `A module of your own, or of others, is a table \`[modules.NAME]\` with \`package\`: where it is loaded from, a path relative to the folder of
+the file (\`package = "./greeter.js"\`) or the name of an installed package (\`package = "meerkat-greeter"\`). The package exports, as its default or as
+\`module\`, a value of \`defineModule\` whose name is NAME. The other keys are the module's own options, checked as it says; \`package\` is none
+of them for a module that the server has. It is loaded when the server starts, and not again before the next start. See [module.md](module.md).`,
+}
+
 function* sectionsOf(schema: z.ZodType, path: string[], header: string, initial?: unknown): Generator<Section> {
   const keys = Object.entries(keysOf(schema) ?? {})
   const tables = keys.map(([key, child]) => ({ key, child, table: tableIn(child, [...path, key]) }))
@@ -128,7 +136,7 @@ function sectionMarkdown({ header, description, options }: Section): string {
     '|---|---|---|---|---|',
     ...rows.map(row => `| ${row} |`),
   ]
-  const parts = [`## \`${header}\``, description, options.length === 0 ? '' : table.join('\n')]
+  const parts = [`## \`${header}\``, description, NOTES[header] ?? '', options.length === 0 ? '' : table.join('\n')]
   return parts.filter(part => part !== '').join('\n\n')
 }
 

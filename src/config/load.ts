@@ -6,7 +6,7 @@ import { resolveJwtSecrets } from './jwt-secret.js'
 import { KeyIndex } from './locate.js'
 import { mended } from './mend.js'
 import { refusals } from './not-yet.js'
-import { preparedDomain } from './primitives.js'
+import { once, preparedDomain } from './primitives.js'
 import { ConfigError, type Finding, formatPath, type Notice, type Problem } from './problem.js'
 import { type Document, type Environment, parseToml, readDocument } from './read-data.js'
 import { referenceFindings } from './references.js'
@@ -78,7 +78,7 @@ function loadData(
   const document = readDocument(parsed, index === undefined ? undefined : (options.env ?? {}))
   const variables = resolveJwtSecrets(document.data, options.env ?? {})
   const schema = configSchema(modules)
-  const result = schema.safeParse(document.data)
+  const result = schema.safeParse(document.data, once)
   const whole = result.success ? result.data : mended(schema, document.data)
 
   const found: Finding[] = [...document.findings, ...variables, ...(options.findings ?? [])]
@@ -157,7 +157,7 @@ function completed(config: FileConfig, schema: z.ZodType, folder: string, module
 
 function shippedModules(modules: readonly ModuleOptions[]): Record<string, unknown> {
   const shipped = modules.filter(module => module.shipped !== false)
-  return Object.fromEntries(shipped.map(module => [module.name, module.config.parse(module.shipped || {})]))
+  return Object.fromEntries(shipped.map(module => [module.name, module.config.parse(module.shipped || {}, once)]))
 }
 
 function frozen<T>(value: T): T {

@@ -2,6 +2,7 @@ import { DEFAULT_MECHANISMS } from './auth.js'
 import { printable } from './issues.js'
 import { foreignModules, laterModules } from './later-modules.js'
 import { matches, type Row } from './match.js'
+import { once } from './primitives.js'
 import type { Finding } from './problem.js'
 import type { ModuleOptions } from './root.js'
 import { isTable } from './schema.js'
@@ -76,7 +77,7 @@ function unsupportedOptions(data: unknown, modules: readonly ModuleOptions[]): F
   const rows = alsoPerHost(modules.map(module => ({ at: `modules.${module.name}`, what: module.name })))
   return [...matches(rows, data)].flatMap(({ row, path, value }) => {
     const module = modules.find(({ name }) => name === row.what)
-    const options = module?.config.safeParse(value)
+    const options = module?.config.safeParse(value, once)
     // Options that do not parse are reported already.
     if (!options?.success) return []
     return (module?.unsupported?.(options.data) ?? []).map(option => ({ ...option, path: [...path, ...option.path] }))

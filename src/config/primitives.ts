@@ -8,6 +8,9 @@ import { prepareDomain } from '../protocols/jid.js'
  * exist, a path() is resolved, a secret() is never printed.
  */
 
+/** How to parse what is read once: zod would first compile the schema, which costs more than it saves. */
+export const once = { jitless: true } as const
+
 /** A TCP or UDP port, 0 to 65535; 0 binds a free one. */
 export const port = () => z.int().min(0).max(65_535)
 /** An integer above zero. */

@@ -15,6 +15,7 @@ export type ProblemCode =
 /** Something wrong in a configuration, before it has a place in the file. */
 export interface Finding {
   path: Path
+  /** What sort of mistake it is. */
   code: ProblemCode
   /** What was found and what is allowed, in one line. */
   message: string
@@ -46,8 +47,12 @@ export interface Notice {
 
 /** A configuration that cannot be used; `problems` are all that is wrong with it. */
 export class ConfigError extends Error {
+  /** Always `ConfigError`. */
   override name = 'ConfigError'
-  constructor(readonly problems: readonly Problem[]) {
+  constructor(
+    /** In the order of the file. */
+    readonly problems: readonly Problem[],
+  ) {
     super(problems.map(formatProblem).join('\n'))
   }
 }

@@ -8,17 +8,23 @@ import { systemClock } from './clock.js'
 
 /** From the gravest to the least, with the names that `general.loglevel` uses. */
 export const levels = ['emergency', 'alert', 'critical', 'error', 'warning', 'notice', 'info', 'debug'] as const
+/** How grave an event is. */
 export type Level = (typeof levels)[number]
 /** `general.loglevel`: events of this level and graver ones are told; `all` is `debug`. */
 export type LogLevel = Level | 'none' | 'all'
 
+/** What a field of an event holds. */
 export type FieldValue = string | number | boolean | undefined
-type Fields = { readonly [name: string]: FieldValue }
+/** What an event carries. */
+export type Fields = { readonly [name: string]: FieldValue }
 /** Names that every record uses for itself. */
 type Reserved = 'time' | 'level' | 'event' | 'message'
 
-interface Declaration<F> {
+/** How an event is declared. */
+export interface Declaration<F> {
+  /** How grave it is. */
   readonly level: Level
+  /** What happened, in a few words that are always the same. */
   readonly message: string
   /** Never set: it carries the type of the fields. */
   readonly fields?: F
@@ -32,6 +38,7 @@ const event = <F extends Fields & { readonly [K in Reserved]?: never }>(
 // biome-ignore lint/complexity/noBannedTypes: an event without fields takes exactly {}
 type None = {}
 
+/** Every event, with the level at which it is told and what it carries. */
 export const catalogue = {
   'server.starting': event<{ version: string; node: string; pid: number }>('notice', 'server starting'),
   'server.ready': event<{ ms: number }>('notice', 'server ready'),
@@ -110,6 +117,12 @@ export const catalogue = {
 
   'actor.faulted': event<{ path: string; error: string; stack?: string }>('error', 'actor faulted'),
   'actor.restarted': event<{ path: string }>('warning', 'actor restarted'),
+  'module.restarted': event<{ module: string; host: string }>('notice', 'module started again'),
+  'module.stopped': event<{ module: string; host: string }>('warning', 'module stopped, the server goes on without it'),
+  'module.failed': event<{ module: string; host: string }>(
+    'error',
+    'module failed too often, the server goes on without it',
+  ),
   'actor.escalated': event<{ path: string; error: string }>('critical', 'actor gave up, its parent decides'),
 
   'storage.failed': event<{ error: string }>('error', 'storage failed'),
@@ -123,8 +136,11 @@ export const catalogue = {
   'http.ignored': event<{ method: string; path: string; text: string }>('info', 'part of an HTTP request ignored'),
 } as const
 
+/** Such as `session.opened`. */
 export type EventName = keyof typeof catalogue
-type FieldsOf<D> = D extends Declaration<infer F> ? F : never
+/** What one event carries. */
+export type FieldsOf<D> = D extends Declaration<infer F> ? F : never
+/** What each event carries. */
 export type EventFields = { [K in EventName]: FieldsOf<(typeof catalogue)[K]> }
 /** Tells an event; costs one look-up when its level is off. Never throws. */
 export type Emit = <K extends EventName>(name: K, fields: EventFields[K]) => void
@@ -133,26 +149,41 @@ export type Emit = <K extends EventName>(name: K, fields: EventFields[K]) => voi
 export interface EventRecord {
   /** Milliseconds since 1970. */
   readonly at: number
+  /** Which event it is. */
   readonly name: EventName
+  /** How grave it is. */
   readonly level: Level
+  /** What happened, in a few words that are always the same. */
   readonly message: string
+  /** What it carries; never a password, a token or the body of a stanza. */
   readonly fields: Fields
 }
+/** Gets the events, at once; must be quick. */
 export type Sink = (record: EventRecord) => void
 
+/** Where the server tells what happens to it. */
 export interface Events {
+  /** Tells the sinks. */
   readonly emit: Emit
   /** Ask before building the fields of an event on a hot path. */
   isEnabled(level: Level): boolean
   /** How many records a sink threw away by failing. */
   lost(): number
+  /** What is told now. */
   readonly level: LogLevel
   /** From now on another level is told. */
   setLevel(level: LogLevel): void
 }
 
 /** Tells the sinks about every event of `level` and graver. A sink that throws loses its record, nothing else. */
-export function createEvents(options: { level: LogLevel; sinks: readonly Sink[]; wall?: () => number }): Events {
+export function createEvents(options: {
+  /** `none`: nothing is told. */
+  level: LogLevel
+  /** In the order in which they are told. */
+  sinks: readonly Sink[]
+  /** Milliseconds since 1970; the process's clock by default. */
+  wall?: () => number
+}): Events {
   const { sinks, wall = systemClock.wall } = options
   let level = options.level
   let { enabledLevels, enabled } = enabledBy(level, sinks)

@@ -13,11 +13,15 @@ export type StartupProblem =
   | 'configuration'
   /** A module that is not ours threw. */
   | 'module'
+  /** The nact system that a host program gave has stopped, or has an actor of our root's name. */
+  | 'system'
 
 /** The server cannot start for a reason that the user can mend. The message is one line and says what to do; exit code 1. */
 export class StartupError extends Error {
+  /** Always `StartupError`. */
   override name = 'StartupError'
   constructor(
+    /** What to look at. */
     readonly problem: StartupProblem,
     message: string,
     options?: { cause: unknown },

@@ -1,6 +1,7 @@
 import { StanzaError } from '../protocols/errors.js'
 import { Jid } from '../protocols/jid.js'
 import { presenceOf, priorityOf } from '../protocols/presence.js'
+import { Act } from '../protocols/stanza/act.js'
 import { Stanza } from '../protocols/stanza/stanza.js'
 import type { SessionRegistry } from './registry.js'
 import type { Rosters, RosterView } from './rosters.js'
@@ -109,10 +110,11 @@ export class Presence {
     const wasReachable = !isInitial && session.priority >= 0
     session.presence = stanza.toString()
     session.priority = priority
-    this.#tell(session, stanza, roster)
+    const act = this.#act()
+    this.#tell(session, stanza, roster, act)
     if (isInitial) {
-      this.#learn(session, roster)
-      this.#deliverRequests(session, roster)
+      this.#learn(session, roster, act)
+      this.#deliverRequests(session, roster, act)
     }
     if (priority >= 0 && !wasReachable) return this.#services.becameAvailable(session)
   }
@@ -130,24 +132,25 @@ export class Presence {
     session.directed = undefined
     if (wasAvailable) this.#services.becameUnavailable(session)
     return (stanza, roster) => {
-      if (wasAvailable) this.#tell(session, stanza, roster)
-      for (const text of directed ?? []) this.#tellDirected(session, text, stanza, roster, wasAvailable)
+      const act = this.#act()
+      if (wasAvailable) this.#tell(session, stanza, roster, act)
+      for (const text of directed ?? []) this.#tellDirected(session, text, stanza, roster, wasAvailable, act)
     }
   }
 
   /** Contacts that see us, and our own resources. RFC 6121 §4.2.2, §4.4.2, §4.5.2 */
-  #tell(session: Session, stanza: Stanza, roster: RosterView): void {
+  #tell(session: Session, stanza: Stanza, roster: RosterView, act: Act): void {
     const { shows } = this.#services
     for (const contact of roster.subscribers) {
-      if (shows(session, stanza, contact, roster)) this.#toContact(contact, stanza)
+      if (shows(session, stanza, contact, roster)) this.#toContact(contact, stanza, act)
     }
-    this.#toContact(session.jid.bare, stanza)
+    this.#toContact(session.jid.bare, stanza, act)
   }
 
-  #toContact(contact: Jid, stanza: Stanza): void {
+  #toContact(contact: Jid, stanza: Stanza, act: Act): void {
     const { sessions, isHost, deliver, send } = this.#services
     if (contact.local === '' || !isHost(contact.domain)) {
-      send(stanza.addressed({ to: contact }))
+      send(stanza.addressed({ to: contact, follows: act.follows(contact) }))
       return
     }
     let addressed: Stanza | undefined
@@ -164,26 +167,30 @@ export class Presence {
     stanza: Stanza,
     roster: RosterView,
     wereSubscribersTold: boolean,
+    act: Act,
   ): void {
     const to = Jid.parse(text)
     if (!to) return
     const { subscription } = roster.stateOf(to.bareText)
     if (wereSubscribersTold && (subscription === 'from' || subscription === 'both')) return
     if (!this.#services.shows(session, stanza, to, roster)) return
-    this.#services.send(stanza.addressed({ to }))
+    this.#services.send(stanza.addressed({ to, follows: act.follows(to) }))
   }
 
   /** The new resource learns who is available. RFC 6121 §4.2.2, §4.3.1 */
-  #learn(session: Session, roster: RosterView): void {
-    for (const other of this.#availableOf(session.jid)) {
-      if (other !== session) this.#services.deliver(session, lastPresence(other).addressed({ to: session.jid }))
+  #learn(session: Session, roster: RosterView, act: Act): void {
+    const { jid } = session
+    for (const other of this.#availableOf(jid)) {
+      if (other === session) continue
+      this.#services.deliver(session, lastPresence(other).addressed({ to: jid, follows: act.follows(jid) }))
     }
-    for (const contact of roster.subscriptions) this.#probe(session, contact)
+    for (const contact of roster.subscriptions) this.#probe(session, contact, act)
   }
 
-  #probe(session: Session, contact: Jid): void {
+  #probe(session: Session, contact: Jid, act: Act): void {
     if (contact.local === '' || !this.#services.isHost(contact.domain)) {
-      this.#services.send(presenceOf(session.jid, contact, 'probe'))
+      const follows = act.follows(contact)
+      this.#services.send(presenceOf(session.jid, contact, 'probe').addressed({ follows }))
       return
     }
     // RFC 6121 §4.3.2 item 3: silence may stand for "nobody is available", and saves a stanza per absent contact.
@@ -195,28 +202,35 @@ export class Presence {
     }
   }
 
+  /** An answer does not count where stanzas wait: whoever comes online asks all contacts at once. */
   #answerProbe(account: Jid, prober: Jid, roster: RosterView, answersAbsence: boolean): void {
+    const send = (stanza: Stanza, to: Jid) => this.#services.send(stanza.addressed({ to, follows: true }))
     const state = roster.stateOf(prober.bareText)
     const isOwn = prober.bareText === account.bareText
     if (!isOwn && state.subscription !== 'from' && state.subscription !== 'both') {
       // An answer to somebody whose request still waits would take the request back.
       if (!state.pendingIn && !this.#hasDirectedTo(account, prober) && !this.#hidesFrom(account, prober, roster)) {
-        this.#services.send(presenceOf(account, prober.bare, 'unsubscribed'))
+        send(presenceOf(account, undefined, 'unsubscribed'), prober.bare)
       }
       return
     }
     const available = this.#availableOf(account)
     for (const session of available) {
       const last = lastPresence(session)
-      if (isOwn || this.#services.shows(session, last, prober, roster))
-        this.#services.send(last.addressed({ to: prober }))
+      if (isOwn || this.#services.shows(session, last, prober, roster)) send(last, prober)
     }
-    if (available.length === 0 && answersAbsence) this.#services.send(presenceOf(account, prober, 'unavailable'))
+    if (available.length === 0 && answersAbsence) send(presenceOf(account, undefined, 'unavailable'), prober)
   }
 
   /** Requests wait until they are answered, and are shown to every new resource. RFC 6121 §3.1.3 item 4 */
-  #deliverRequests(session: Session, roster: RosterView): void {
-    for (const xml of roster.requests.values()) this.#services.deliver(session, Stanza.parse(xml))
+  #deliverRequests(session: Session, roster: RosterView, act: Act): void {
+    for (const xml of roster.requests.values()) {
+      this.#services.deliver(session, Stanza.parse(xml).addressed({ follows: act.follows(session.jid) }))
+    }
+  }
+
+  #act(): Act {
+    return new Act(this.#services.isHost)
   }
 
   #availableOf(account: Jid): Session[] {

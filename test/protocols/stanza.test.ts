@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { StanzaError } from '../../src/protocols/errors.js'
 import { Jid } from '../../src/protocols/jid.js'
 import { NS } from '../../src/protocols/namespaces.js'
+import { Act } from '../../src/protocols/stanza/act.js'
 import { errorReply, iqResult, Stanza } from '../../src/protocols/stanza/stanza.js'
 import { interest } from '../../src/protocols/xml/frame.js'
 import { frameOf, openFramer, readAll } from './xml/harness.js'
@@ -146,6 +147,24 @@ describe('a stanza with another address', () => {
     expect(copy.to).toBe(Jid.parse('a@b'))
     expect(written(copy)).toBe(`<message to='a@b' from="${juliet.text}"/>`)
     expect(written(copy.addressed({ to: romeo }))).toBe(`<message to='${romeo.text}' from="${juliet.text}"/>`)
+  })
+})
+
+describe('stanzas of one act', () => {
+  it('count as one for each recipient: a session of ours, or a domain elsewhere', () => {
+    const act = new Act(domain => domain === romeo.domain)
+    const told = [romeo, romeo, juliet, jid('nurse@capulet.example/hall'), jid('benvolio@montague.example/street')]
+    const stanzas = told.map(to => received('<presence/>').addressed({ to, follows: act.follows(to) }))
+    expect(stanzas.map(({ weight }) => weight)).toEqual([1, 0, 1, 0, 1])
+    expect(new Act(() => true).follows(romeo)).toBe(false)
+  })
+
+  it('are the same stanzas otherwise, and count again for somebody else', () => {
+    const follows = received(message).addressed({ to: juliet, follows: true })
+    expect(written(follows)).toBe(written(received(message).addressed({ to: juliet })))
+    expect(`${follows.element}`).toBe(`${received(message).addressed({ to: juliet }).element}`)
+    for (const same of [follows.compact(), follows.withChild('<x xmlns="a:b"/>', 'a:b')]) expect(same.weight).toBe(0)
+    expect(follows.addressed({ to: romeo }).weight).toBe(1)
   })
 })
 

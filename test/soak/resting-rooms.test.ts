@@ -125,9 +125,9 @@ async function costOf(server: Meerkat<'clear'>, work: () => Promise<void>): Prom
 /** Waits until no room has an actor. */
 async function noneAwake(server: Meerkat<'clear'>): Promise<void> {
   for (let attempt = 0; attempt < 60; attempt += 1) {
-    const { tree } = JSON.parse(await server.command(['tree', '/root/modules', '--depth', '1', '--json']))
-    const [residence] = tree.children.items
-    if (residence.childCount === 0) return
+    const rooms = `/root/modules/mod_muc-${domain}/rooms`
+    const { tree } = JSON.parse(await server.command(['tree', rooms, '--depth', '0', '--json']))
+    if (tree.childCount === 0) return
     await new Promise(resolve => setTimeout(resolve, 500))
   }
   throw new Error('some rooms did not go to rest')

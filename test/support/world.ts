@@ -1,5 +1,5 @@
 import { expect } from 'vitest'
-import { openResidence } from '../../src/actors/module-actor.js'
+import { startModuleActor } from '../../src/actors/module-actor.js'
 import { type Supervisor, startBranch } from '../../src/actors/root.js'
 import { createRuntime } from '../../src/actors/runtime/index.js'
 import { type HostModules, modules, type RunningModules, startModules } from '../../src/modules/index.js'
@@ -166,7 +166,7 @@ export function world(options: WorldOptions = {}): World {
     access: () => undefined,
     queueLimit: undefined,
     shaperRate: () => undefined,
-    openResidence: (name, residence) => openResidence(branch(), name, residence),
+    supervise: module => startModuleActor(branch(), module),
     accounts: {
       exists: (user, host) => store.accounts.exists(user, host),
       create: async (user, host, password) =>

@@ -1,9 +1,8 @@
-import { Worker } from 'node:worker_threads'
 import { type StoreLimits, weigh } from '../limits.js'
 import { StoreUnavailable } from '../store.js'
 import type { DatabaseOptions } from './database.js'
-import type { Call, FromWorker, Request, ToWorker, Verbs, WorkerOptions } from './protocol.js'
-import { bringToStand, standstill } from './standstill.js'
+import type { Call, FromWorker, Request, Verbs } from './protocol.js'
+import { Thread } from './thread.js'
 
 interface Pending {
   call: Call
@@ -16,19 +15,12 @@ interface Pending {
 const BATCH = 1_000
 /** Batches with the worker at once: one in work and one ready, so that it never waits for us. The rest gathers here. */
 const IN_FLIGHT = 2
-/** How long `process.exit` waits for the call in work, in milliseconds. */
-const EXIT_MS = 3_000
-
-// Under vitest this file runs as TypeScript, from src/; a worker cannot, so it is taken from dist/.
-const workerFile = import.meta.url.endsWith('.ts')
-  ? new URL('../../../dist/storage/sqlite/worker.js', import.meta.url)
-  : new URL('./worker.js', import.meta.url)
 
 /** The server's end of the worker: gathers the requests of a tick into one message, bounds what waits, notices when the worker ends. */
 export class WorkerClient {
   #phase: 'down' | 'opening' | 'open' | 'closing' | 'closed' = 'down'
-  #worker: Worker | undefined
-  /** Resolves when the last worker is gone, and its locks with it. */
+  #thread: Thread | undefined
+  /** Resolves when the last worker is gone, and its locks with it; one that keeps none may stay for another store. */
   #exited: Promise<unknown> = Promise.resolve()
   #opening: Promise<void> | undefined
   #closing: Promise<void> | undefined
@@ -94,29 +86,20 @@ export class WorkerClient {
 
   /** Makes the worker die in the middle of a transaction, after the batches that it has; for tests. Resolves when it is dead. */
   async kill(): Promise<void> {
-    this.#say({ type: 'crash' })
+    this.#thread?.say({ type: 'crash' })
     await this.#exited
   }
 
   async #start(): Promise<void> {
     this.#phase = 'opening'
     await this.#exited
-    const state = standstill()
-    const workerData: WorkerOptions = { ...this.options, standstill: state }
-    const worker = new Worker(workerFile, { workerData, execArgv: [], name: 'storage' })
-    this.#worker = worker
-    const beforeExit = () => bringToStand(state, EXIT_MS)
-    process.on('exit', beforeExit)
-    worker.on('message', (message: FromWorker) => this.#hear(worker, message))
-    worker.on('messageerror', error => this.#fail(worker, error.message))
-    worker.on('error', error => this.#fail(worker, error.message))
-    this.#exited = new Promise(resolve => {
-      worker.on('exit', () => {
-        process.off('exit', beforeExit)
-        this.#fail(worker, 'the storage thread ended')
-        resolve(undefined)
-      })
+    const thread = Thread.take({
+      hear: (from, message) => this.#hear(from, message),
+      lost: (from, reason) => this.#fail(from, reason),
     })
+    this.#thread = thread
+    this.#exited = thread.exited
+    thread.say({ type: 'open', options: this.options })
     return new Promise((resolve, reject) => {
       this.#whenOpen = { resolve, reject }
     })
@@ -136,8 +119,8 @@ export class WorkerClient {
     await this.#exited
   }
 
-  #hear(worker: Worker, message: FromWorker): void {
-    if (worker !== this.#worker) return
+  #hear(thread: Thread, message: FromWorker): void {
+    if (thread !== this.#thread) return
     switch (message.type) {
       case 'ready':
         this.#phase = 'open'
@@ -152,10 +135,11 @@ export class WorkerClient {
         this.#pump()
         break
       case 'failed':
-        this.#fail(worker, message.message)
+        this.#fail(thread, message.message)
         break
       case 'closed':
-        this.#forget(worker)
+        this.#leave(thread)
+        this.#forget()
         break
     }
   }
@@ -172,14 +156,14 @@ export class WorkerClient {
   }
 
   #pump(): void {
-    if (this.#worker === undefined) return
+    if (this.#thread === undefined) return
     while (this.#waiting.length > 0 && this.#sent.length < IN_FLIGHT) this.#post(this.#waiting.splice(0, BATCH))
-    if (this.#phase === 'closing' && this.#requests === 0) this.#say({ type: 'close' })
+    if (this.#phase === 'closing' && this.#requests === 0) this.#thread.say({ type: 'close' })
   }
 
   #post(batch: Pending[]): void {
     try {
-      this.#say({ type: 'batch', calls: batch.map(pending => pending.call) })
+      this.#thread?.say({ type: 'batch', calls: batch.map(pending => pending.call) })
       this.#sent.push(batch)
     } catch (error) {
       // An argument cannot be cloned: a bug of one caller, for which the others of this tick do not pay.
@@ -188,17 +172,14 @@ export class WorkerClient {
     }
   }
 
-  #say(message: ToWorker): void {
-    this.#worker?.postMessage(message)
-  }
-
   /** The worker is lost, or never came up: nothing that was asked of it will be answered. */
-  #fail(worker: Worker, reason: string): void {
-    if (worker !== this.#worker) return
+  #fail(thread: Thread, reason: string): void {
+    if (thread !== this.#thread) return
     const wasOpen = this.#phase === 'open'
     const error = new StoreUnavailable(reason)
     if (this.#phase !== 'closing') this.#phase = 'down'
-    this.#forget(worker)
+    thread.end()
+    this.#forget()
     this.#reject([...this.#sent.flat(), ...this.#waiting], error)
     this.#sent = []
     this.#waiting = []
@@ -206,13 +187,16 @@ export class WorkerClient {
     if (wasOpen) this.onFailure(error)
   }
 
-  /**
-   * The worker is never terminated, only left to end by itself: libsql 0.5.29 aborts the whole process when its thread is
-   * stopped during a call into it.
-   */
-  #forget(worker: Worker): void {
-    worker.postMessage({ type: 'close' } satisfies ToWorker) // In case it lives; a dead one does not mind.
-    this.#worker = undefined
+  /** A database in memory has left nothing behind; of a file, statements may hold locks until the thread ends. */
+  #leave(thread: Thread): void {
+    if (this.options.file === ':memory:') {
+      thread.spare()
+      this.#exited = Promise.resolve()
+    } else thread.end()
+  }
+
+  #forget(): void {
+    this.#thread = undefined
     this.#whenClosed?.()
   }
 

@@ -50,7 +50,13 @@ export type Request = <V extends keyof Verbs>(verb: V, ...args: Parameters<Verbs
 /** A request on its way: the verb, then its arguments. */
 export type Call = [verb: string, ...args: unknown[]]
 
-export type ToWorker = { type: 'batch'; calls: Call[] } | { type: 'close' } | { type: 'crash' }
+export type ToWorker =
+  | { type: 'open'; options: DatabaseOptions }
+  | { type: 'batch'; calls: Call[] }
+  /** Closes the database; another may be opened. */
+  | { type: 'close' }
+  | { type: 'end' }
+  | { type: 'crash' }
 
 export type FromWorker =
   /** The database is open and its schema up to date. */
@@ -59,11 +65,11 @@ export type FromWorker =
   | { type: 'results'; results: unknown[]; failures: [index: number, message: string][] }
   /** Nothing of the batch was done, because the disk is full or another process holds a lock; the next may succeed. */
   | { type: 'refused'; message: string }
-  /** The database cannot be opened or no longer be used; the worker ends. */
+  /** The database cannot be opened or no longer be used. */
   | { type: 'failed'; message: string }
   | { type: 'closed' }
 
 /** What the worker is started with. */
-export interface WorkerOptions extends DatabaseOptions {
+export interface WorkerOptions {
   standstill: Standstill
 }

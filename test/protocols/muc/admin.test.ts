@@ -195,6 +195,27 @@ describe('banning (XEP-0045 §9.1, §9.2)', () => {
   })
 })
 
+describe('a list with what is allowed and what is not', () => {
+  it.each([
+    ['XEP-0045 §9.2: a ban of oneself', '<item affiliation="outcast" jid="wiccarocks@shakespeare.lit"/>', 'conflict'],
+    ['XEP-0045 §9.2: a ban of the owner', '<item affiliation="outcast" jid="crone1@shakespeare.lit"/>', 'not-allowed'],
+    ['XEP-0045 §10.3: a new owner', '<item affiliation="owner" jid="hag66@shakespeare.lit"/>', 'forbidden'],
+    ['XEP-0045 §8.5: the voice of the owner', '<item role="visitor" nick="firstwitch"/>', 'not-allowed'],
+    ['XEP-0045 §9.8: the owner as moderator', '<item role="participant" nick="firstwitch"/>', 'not-allowed'],
+    ['no affiliation that there is', '<item affiliation="king" jid="hag66@shakespeare.lit"/>', 'bad-request'],
+  ] as const)('%s: changes nothing', (_what, item, condition) => {
+    const test = TestRoom.withWitches()
+    const before = test.room.snapshot()
+    const allowed = `<item affiliation="outcast" jid="${hag}"/>`
+    expect(refusal(test, () => test.administers(wiccarocks, allowed, item))).toBe(condition)
+    expect(refusal(test, () => test.administers(wiccarocks, item, allowed))).toBe(condition)
+    expect(test.room.snapshot()).toEqual(before)
+    // The address of a session stands for its user. XEP-0045 §9.1
+    test.administers(wiccarocks, allowed)
+    expect(test.affiliationOf(bare(hag))).toBe('outcast')
+  })
+})
+
 describe('members (XEP-0045 §9.3 to §9.5)', () => {
   it('XEP-0045 examples 120 to 123: a new member is seen as one, and has voice', () => {
     const test = TestRoom.withWitches({ config: { hasVoiceByDefault: false } })

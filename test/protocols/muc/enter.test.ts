@@ -202,7 +202,7 @@ describe('history (XEP-0045 §7.2.13, §7.2.14)', () => {
       .shows(
         hecate,
         presence('hecate', '<status code="110"/>'),
-        `<message from="${coven}/thirdwitch" type="groupchat"><body>one</body><delay xmlns="urn:xmpp:delay" from="${coven}" stamp="${stamp}"/></message>`,
+        `<message from="${coven}/thirdwitch" type="groupchat"><body>one</body><occupant-id xmlns="urn:xmpp:occupant-id:0"/><delay xmlns="urn:xmpp:delay" from="${coven}" stamp="${stamp}"/></message>`,
         '<message><body>three</body></message>',
         '<message><subject/></message>',
       )

@@ -43,6 +43,12 @@ describe('mediated invitations (XEP-0045 §7.8.2)', () => {
     test.enters(hecate, 'hecate')
   })
 
+  it('XEP-0045 §9.5: to an open room it makes nobody a member', () => {
+    const test = TestRoom.withWitches()
+    test.take(message(crone, invite(bare(hecate)))).shows(bare(hecate), '<message/>')
+    expect(test.affiliationOf(bare(hecate))).toBe('none')
+  })
+
   it('is for occupants, to addresses, and not for outcasts', () => {
     const test = TestRoom.withWitches({ affiliations: { 'orc@mordor.lit': 'outcast' } })
     expect(refusal(test, () => test.take(message(hecate, invite(bare(hecate)))))).toBe('not-acceptable')

@@ -170,6 +170,20 @@ describe('private messages (XEP-0045 §7.5)', () => {
     expect(refusal(test, () => test.take(message('firstwitch', 'chat', hecate)))).toBe('not-acceptable')
   })
 
+  it('XEP-0421: an error that comes back for one has the occupant id of who sends it, and none of his own making', () => {
+    const test = TestRoom.withWitches()
+    const forged = '<occupant-id xmlns="urn:xmpp:occupant-id:0" id="forged"/>'
+    const error = '<error type="cancel"><not-acceptable xmlns="urn:ietf:params:xml:ns:xmpp-stanzas"/></error>'
+    for (const more of ['', forged]) {
+      const [told] = test
+        .take(`<message from="${hag}" to="${coven}/secondwitch" id="p1" type="error">${more}${error}</message>`)
+        .shows(wiccarocks, `<message from="${coven}/thirdwitch" id="p1" type="error">${error}</message>`)
+        .of(wiccarocks)
+      const id = test.room.occupantId(test.room.occupants[2]!.jids[0]!)
+      expect(told!.getChildren('occupant-id').map(child => child.attrs.id)).toEqual([id])
+    }
+  })
+
   it.each([
     ['anyone', 'nothing', 'nothing', 'nothing'],
     ['participants', 'forbidden', 'nothing', 'nothing'],
