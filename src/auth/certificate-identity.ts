@@ -1,6 +1,6 @@
 import type { X509Certificate } from 'node:crypto'
 import forge from 'node-forge'
-import type { CertificateIdentity } from '../protocols/sasl/external.js'
+import type { CertificateIdentity } from '../protocols/sasl/identity.js'
 
 /*
  * Who a client's certificate says it is: what node:crypto does not tell of a certificate. OpenSSL has parsed it before.
