@@ -60,17 +60,14 @@ export interface ComponentServices extends StreamServices {
 }
 
 export class ComponentConnection extends StreamConnection implements Recipient {
+  declare protected readonly services: ComponentServices
   private state: component.State = component.initial
   private readonly route: Route
   /** In the route table, or on the way into it. */
   private domains: readonly string[] = []
   private isEstablished = false
 
-  constructor(
-    init: ActorInit,
-    open: OpenTransport,
-    private readonly services: ComponentServices,
-  ) {
+  constructor(init: ActorInit, open: OpenTransport, services: ComponentServices) {
     super(init, open, services)
     this.route = services.routeTo(this)
   }

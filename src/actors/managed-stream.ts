@@ -1,7 +1,8 @@
 import { timingSafeEqual } from 'node:crypto'
 import type { Stanza } from '../protocols/stanza/stanza.js'
 import { Acknowledgements, COUNTER_LIMIT } from '../protocols/stream/acknowledgements.js'
-import type { StoredCopy, StreamManagement } from '../sessions/stream-management.js'
+import type { StoredCopy } from '../sessions/stored-copy.js'
+import type { StreamManagement } from '../sessions/stream-management.js'
 import type { Handover } from './handover.js'
 
 /** Characters of `C2sServices.newSecret`. */

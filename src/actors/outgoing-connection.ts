@@ -59,6 +59,7 @@ export interface Loss {
 type Order = Extract<s2s.Event, { type: 'wanted' | 'asked' }>
 
 export class OutgoingConnection extends StreamConnection {
+  declare protected readonly services: OutgoingServices
   private state: s2s.State
   private certificate: PeerCertificate | undefined = undefined
   private elements = 0
@@ -71,7 +72,7 @@ export class OutgoingConnection extends StreamConnection {
   constructor(
     init: ActorInit,
     open: OpenTransport,
-    private readonly services: OutgoingServices,
+    services: OutgoingServices,
     private readonly environment: s2s.Environment,
     private readonly owner: OutgoingOwner,
     /** TLS comes before the first byte of the stream. XEP-0368 */

@@ -78,6 +78,7 @@ class Verified {
 }
 
 export class ServerConnection extends StreamConnection {
+  declare protected readonly services: ServerServices
   private state: s2s.State = s2s.initial()
   private isProven = false
   private certificate: s2s.PeerCertificate | undefined = undefined
@@ -88,11 +89,7 @@ export class ServerConnection extends StreamConnection {
   /** To whom it is lent. */
   private readonly lent: DomainPair[] = []
 
-  constructor(
-    init: ActorInit,
-    open: OpenTransport,
-    private readonly services: ServerServices,
-  ) {
+  constructor(init: ActorInit, open: OpenTransport, services: ServerServices) {
     super(init, open, services)
   }
 

@@ -108,14 +108,14 @@ export abstract class StreamConnection extends Actor<StreamMessage> implements T
   constructor(
     init: ActorInit,
     open: OpenTransport,
-    protected readonly stream: StreamServices,
+    protected readonly services: StreamServices,
   ) {
     super(init)
-    this.transport = open(this, stream.transport)
-    this.framer = this.transport.framing.reader({ element: Math.min(ELEMENT_BEFORE_LOGIN, stream.stanzaBytes) })
-    stream.counters.connectionsAccepted++
-    stream.counters.connectionsNow++
-    stream.emit('connection.opened', { connection: init.name, ...this.transport.peer })
+    this.transport = open(this, services.transport)
+    this.framer = this.transport.framing.reader({ element: Math.min(ELEMENT_BEFORE_LOGIN, services.stanzaBytes) })
+    services.counters.connectionsAccepted++
+    services.counters.connectionsNow++
+    services.emit('connection.opened', { connection: init.name, ...this.transport.peer })
   }
 
   // ---- what the extending class says
@@ -182,7 +182,7 @@ export abstract class StreamConnection extends Actor<StreamMessage> implements T
     // What waits must not keep the chunk alive that it came in.
     if (!this.tellStanza(isBlocked ? stanza.compact() : stanza, weight)) return false
     this.waitingBytes += size
-    this.stream.backlog.bytes += size
+    this.services.backlog.bytes += size
     return true
   }
 
@@ -201,7 +201,7 @@ export abstract class StreamConnection extends Actor<StreamMessage> implements T
     // One chunk in flight: while it is not handled, the socket waits.
     this.chunks++
     if (this.chunks > 1) this.transport.pause()
-    const { backlog } = this.stream
+    const { backlog } = this.services
     if (backlog.isHigh && !this.isHeld) {
       this.isHeld = true
       this.transport.pause()
@@ -251,7 +251,7 @@ export abstract class StreamConnection extends Actor<StreamMessage> implements T
 
   /** A fresh, full bucket for so many bytes a second, or none. */
   protected shape(rate: number | undefined): void {
-    this.shaper = rate === undefined ? undefined : new TokenBucket(rate, this.stream.transport.now())
+    this.shaper = rate === undefined ? undefined : new TokenBucket(rate, this.services.transport.now())
     if (this.isShaped) this.disarm(SHAPER)
     this.shaperDone()
   }
@@ -269,7 +269,7 @@ export abstract class StreamConnection extends Actor<StreamMessage> implements T
       if (bytes.length > size) this.unshaped?.unshift(bytes.subarray(size))
       const piece = bytes.subarray(0, size)
       this.admit(piece)
-      const now = this.stream.transport.now()
+      const now = this.services.transport.now()
       const delay = this.shaper?.take(piece.length, now) ?? 0
       if (delay === 0) continue
       this.isShaped = true
@@ -371,7 +371,7 @@ export abstract class StreamConnection extends Actor<StreamMessage> implements T
 
   /** spec/listeners.md §3.5: the session cannot be resumed any more. */
   protected turnAway(handover: Handover): void {
-    handover.refuse(new StreamError('internal-server-error'), this.stream.language)
+    handover.refuse(new StreamError('internal-server-error'), this.services.language)
   }
 
   /** Handles one item; a promise when that takes time. */
@@ -387,7 +387,7 @@ export abstract class StreamConnection extends Actor<StreamMessage> implements T
     if (item === undefined) return 'nothing'
     switch (item.kind) {
       case 'frame':
-        this.stream.transport.sizes?.received.xml_stanza_size.add(item.length)
+        this.services.transport.sizes?.received.xml_stanza_size.add(item.length)
         return this.gotFrame(item)
       case 'header':
         return this.gotHeader(item)
@@ -398,7 +398,7 @@ export abstract class StreamConnection extends Actor<StreamMessage> implements T
 
   /** Login is over: stanzas may be as long as the listener says. */
   protected trust(): void {
-    this.framer.limits = { element: this.stream.stanzaBytes }
+    this.framer.limits = { element: this.services.stanzaBytes }
   }
 
   /** Throws away everything that was read: the peer opens a new stream. */
@@ -439,7 +439,7 @@ export abstract class StreamConnection extends Actor<StreamMessage> implements T
 
   /** Goes on without a transport. */
   protected detach(): void {
-    const { counters, emit } = this.stream
+    const { counters, emit } = this.services
     counters.connectionsNow--
     emit('connection.closed', { connection: this.name, reason: this.lostBecause ?? '' })
     this.transport = new Nowhere(this.transport)
@@ -471,7 +471,7 @@ export abstract class StreamConnection extends Actor<StreamMessage> implements T
   /** Takes the transport, in the place of the one it had; `pump` reads on where the other connection stopped. */
   protected attach(handover: Handover): void {
     const { transport, framer, chunks, lang } = handover
-    const { counters, emit } = this.stream
+    const { counters, emit } = this.services
     if (this.isDetached) {
       counters.connectionsNow++
       emit('connection.opened', { connection: this.name, ...transport.peer })
@@ -502,7 +502,7 @@ export abstract class StreamConnection extends Actor<StreamMessage> implements T
 
   /** Nothing is read, nothing waits to be, nothing keeps from reading. */
   private forgetInput(): void {
-    this.stream.backlog.forget(this)
+    this.services.backlog.forget(this)
     this.isHeld = false
     this.isFinishing = false
     this.isReading = false
@@ -523,14 +523,14 @@ export abstract class StreamConnection extends Actor<StreamMessage> implements T
 
   protected write(stanza: Stanza): void {
     this.stanzasOut++
-    this.stream.counters.stanzasOut++
+    this.services.counters.stanzasOut++
     this.transport.sendStanza(stanza)
   }
 
   /** So many bytes do not wait any more. */
   private stopWaiting(bytes: number): void {
     this.waitingBytes -= bytes
-    this.stream.backlog.removed(bytes)
+    this.services.backlog.removed(bytes)
   }
 
   // ---- the one way out
@@ -545,7 +545,7 @@ export abstract class StreamConnection extends Actor<StreamMessage> implements T
   protected override stopped(reason: StopReason): void | Promise<void> {
     const { control, stanzas } = this.unhandled()
     this.stopWaiting(this.waitingBytes)
-    this.stream.backlog.forget(this)
+    this.services.backlog.forget(this)
     const { error, isSilent, heir, handover } = this.parting ?? partingFor(reason)
     for (const message of control) if (message instanceof Handover) this.turnAway(message)
     if (heir !== undefined && handover !== undefined) {
@@ -556,7 +556,7 @@ export abstract class StreamConnection extends Actor<StreamMessage> implements T
       for (const stanza of stanzas.splice(0)) if (stanza instanceof Stanza) this.write(stanza)
     }
     this.farewell(error, isSilent)
-    const { counters, emit } = this.stream
+    const { counters, emit } = this.services
     const cause = this.lostBecause ?? error?.message ?? (heir === undefined ? reason : `resumed ${heir.name}`)
     // Where there is no transport that was told before.
     if (!this.isDetached || heir !== undefined) {
@@ -584,7 +584,7 @@ export abstract class StreamConnection extends Actor<StreamMessage> implements T
     if (!isSilent) {
       const { framing } = this.transport
       if (!this.hasOpened) this.transport.send(this.openingBeforeError())
-      if (error !== undefined) this.transport.send(framing.error(error, this.lang ?? this.stream.language))
+      if (error !== undefined) this.transport.send(framing.error(error, this.lang ?? this.services.language))
       this.transport.send(framing.close)
     }
     this.transport.close()
@@ -592,7 +592,7 @@ export abstract class StreamConnection extends Actor<StreamMessage> implements T
 
   /** RFC 6120 §4.9.1.2 wants a header of ours before an error. */
   protected openingBeforeError(): string {
-    const { newStreamId, defaultHost: from, language: lang } = this.stream
+    const { newStreamId, defaultHost: from, language: lang } = this.services
     return this.transport.framing.open({ id: newStreamId(), from, hasVersion: true, lang })
   }
 
@@ -600,7 +600,7 @@ export abstract class StreamConnection extends Actor<StreamMessage> implements T
     const { chunks, isReading, isShaped, isHeld, waitingBytes, hasOpened, stanzasIn, stanzasOut, lang = '' } = this
     return {
       stream: {
-        listener: this.stream.listener,
+        listener: this.services.listener,
         ...{ hasOpened, language: lang, stanzasIn, stanzasOut },
         ...{ unhandledChunks: chunks, isReading, isShaped, isHeld, waitingBytes },
       },

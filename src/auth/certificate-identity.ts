@@ -1,7 +1,7 @@
 import type { X509Certificate } from 'node:crypto'
 import type forge from 'node-forge'
 import asn1 from 'node-forge/lib/asn1.js'
-import type { CertificateIdentity } from '../protocols/sasl/external.js'
+import type { CertificateIdentity } from '../protocols/sasl/identity.js'
 
 /*
  * Who a client's certificate says it is: what node:crypto does not tell of a certificate. OpenSSL has parsed it before.

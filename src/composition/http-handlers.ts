@@ -8,8 +8,8 @@ import type { Route } from '../http/pattern.js'
 import { createPrometheusHandler } from '../http/prometheus/handler.js'
 import type { Base } from './base.js'
 import { isLoopback } from './c2s.js'
-import type { HttpNeeds } from './http.js'
 import { httpEntrance } from './http-entrance.js'
+import type { HttpNeeds } from './http-needs.js'
 import { addressOf } from './listen.js'
 
 type Handlers = HttpListenerConfig['handlers']

@@ -9,7 +9,7 @@ import type { Routing } from '../routing/services.js'
 import { TcpTransport } from '../transports/tcp.js'
 import type { Address, Base } from './base.js'
 import { c2sServices, clientServices, warnOfLogins } from './c2s.js'
-import type { HttpNeeds } from './http.js'
+import type { HttpNeeds } from './http-needs.js'
 import { listenXmpp } from './listen-xmpp.js'
 import type { Federation } from './s2s.js'
 

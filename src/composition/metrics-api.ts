@@ -4,7 +4,7 @@ import { type MetricsApiOptions, metricsApiRoutes } from '../http/metrics-api/ro
 import type { Route } from '../http/pattern.js'
 import type { Base } from './base.js'
 import { isLoopback } from './c2s.js'
-import type { HttpNeeds } from './http.js'
+import type { HttpNeeds } from './http-needs.js'
 import { addressOf } from './listen.js'
 
 /** What a `mongoose_api` mounts; warns where others than this machine's users may change accounts. spec/metrics-api.md §5 */

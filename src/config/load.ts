@@ -7,11 +7,11 @@ import { KeyIndex } from './locate.js'
 import { mended } from './mend.js'
 import { refusals } from './not-yet.js'
 import { once, preparedDomain } from './primitives.js'
-import { ConfigError, type Finding, formatPath, type Notice, type Problem } from './problem.js'
+import { ConfigError, type Finding, formatPath, type Notice, type Problem, type RuleFinding } from './problem.js'
 import { type Document, type Environment, parseToml, readDocument } from './read-data.js'
 import { referenceFindings } from './references.js'
 import { type Config, configSchema, type FileConfig, type ModuleOptions } from './root.js'
-import { type RuleFinding, ruleFindings } from './rules.js'
+import { ruleFindings } from './rules.js'
 import { mapLeaves, type Path } from './schema.js'
 
 /** A configuration as text: `file` is its path, used in messages and for what is relative to it. */

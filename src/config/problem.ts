@@ -27,6 +27,11 @@ export interface Finding {
   suggestion?: string
 }
 
+/** What a rule across keys found; `because` names the keys that it was derived from, when they are others than its path. */
+export interface RuleFinding extends Finding {
+  because?: readonly Path[]
+}
+
 /** One problem of a configuration, as `meerkat check --json` prints it. */
 export interface Problem extends Omit<Finding, 'path'> {
   /** The file, or 'configuration' when it was given as an object. */

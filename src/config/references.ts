@@ -1,6 +1,6 @@
 import type { z } from 'zod'
+import type { RuleFinding } from './problem.js'
 import { formatPath } from './problem.js'
-import type { RuleFinding } from './rules.js'
 import { isTable, mapLeaves, type OptionMeta, type Path, valueAt } from './schema.js'
 import { closest } from './suggest.js'
 

@@ -1,19 +1,15 @@
 import { BlockList, isIP, SocketAddress } from 'node:net'
 import { authFor } from './for-host.js'
 import { sameDomain } from './primitives.js'
-import { type Finding, formatPath } from './problem.js'
+import { formatPath, type RuleFinding } from './problem.js'
 import type { FileConfig } from './root.js'
 import type { Path } from './schema.js'
 import { c2sTlsFindings, cipherListFindings, httpTlsFindings } from './tls-rules.js'
 
 /*
- * Rules across keys and tables. Each is a function from the (mended) configuration to what it finds; `because` names the keys that a
- * finding was derived from, when they are others than its path.
+ * Rules across keys and tables. Each is a function from the (mended) configuration to what it finds.
  */
 
-export interface RuleFinding extends Finding {
-  because?: readonly Path[]
-}
 type Rule = (config: FileConfig) => RuleFinding[]
 
 /** Everything that the rules across keys have to say. */

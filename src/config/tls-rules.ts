@@ -1,7 +1,7 @@
 import { createSecureContext, getCiphers } from 'node:tls'
 import { printable } from './issues.js'
 import type { C2sTlsConfig, CipherMember, HttpTlsConfig } from './listen-tls.js'
-import type { RuleFinding } from './rules.js'
+import type { RuleFinding } from './problem.js'
 import type { Path } from './schema.js'
 import { closest } from './suggest.js'
 import { CIPHER_SUITES, opensslName, suiteOf } from './tls-names.js'

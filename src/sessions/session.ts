@@ -1,7 +1,7 @@
 import type { StreamCondition } from '../protocols/errors.js'
 import type { Jid } from '../protocols/jid.js'
 import type { Stanza } from '../protocols/stanza/stanza.js'
-import type { StoredCopy } from './stream-management.js'
+import type { StoredCopy } from './stored-copy.js'
 
 /** Who sends a stanza. */
 export interface Sender {

@@ -1,5 +1,6 @@
 import type { Stanza } from '../protocols/stanza/stanza.js'
 import type { Session } from './session.js'
+import type { StoredCopy } from './stored-copy.js'
 
 /** How the streams of a virtual host are managed. XEP-0198; `[modules.mod_stream_management]` */
 export interface StreamManagement {
@@ -13,16 +14,6 @@ export interface StreamManagement {
   readonly resumeSeconds: number
   /** Undefined where nothing is remembered of sessions that ended. */
   readonly ended: EndedSessions | undefined
-}
-
-/** A message that stands in the store until the client of a session has acknowledged it. */
-export interface StoredCopy {
-  /** After commit; rejects when the store does not answer. */
-  readonly stored: Promise<void>
-  /** The client has it: it is removed. */
-  acknowledged(): void
-  /** The session has ended without that: it waits for whoever comes. */
-  released(): void
 }
 
 /**

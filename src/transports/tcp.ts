@@ -8,20 +8,9 @@ import { type Framing, tcpFraming } from '../protocols/stream/framing.js'
 import { sends } from '../tls/channel-binding.js'
 import { ClientVerifier } from '../tls/client-certificate.js'
 import { Compression, type CompressionOwner } from './compression.js'
-import { Output, returnSlab, type Slab } from './output.js'
-import {
-  type Alarm,
-  LINGER_MS,
-  MAX_UNWRITTEN,
-  type Peer,
-  type Transport,
-  type TransportContext,
-  type TransportOwner,
-  WRITE_STALL_MS,
-} from './transport.js'
-
-const STALL = 0
-const LINGER = 1
+import { returnSlab, type Slab } from './output.js'
+import { LINGER, SocketTransport } from './socket-transport.js'
+import { LINGER_MS, type Peer, type Transport, type TransportContext, type TransportOwner } from './transport.js'
 
 /** The transport that holds a socket; the handlers below are shared by all sockets, so that none has closures of its own. */
 const holder = Symbol('transport')
@@ -56,44 +45,28 @@ function release(socket: HeldSocket): void {
 }
 
 /** A stream over TCP, in clear or over TLS, compressed or not. */
-export class TcpTransport implements Transport, CompressionOwner {
+export class TcpTransport extends SocketTransport implements Transport, CompressionOwner {
   readonly framing: Framing = tcpFraming
   isEncrypted = false
   /** A TLS handshake is under way: nothing may be written, in clear or behind it. */
   isSecuring = false
-  isBlocked = false
   /** The client's, where SASL EXTERNAL may use it. spec/listeners.md §1.6.4 */
   clientCertificate: X509Certificate | undefined = undefined
-  bytesIn = 0
-  bytesOut = 0
-  private readonly output = new Output()
   private compression: Compression | undefined = undefined
   /** What was read last is not inflated yet: the socket waits, whatever the owner says. */
   private isInflating = false
   /** The owner wants nothing to be read. */
   private isPaused = false
-  private isFlushing = false
-  private isClosing = false
-  private isGone = false
-  /** Writes handed to the socket and not done. */
-  private pending = 0
-  /** When a write was done, or the oldest pending one was begun. */
-  private writtenAt = 0
-  private cause = ''
-  private alarm: Alarm | undefined = undefined
 
   constructor(
-    private socket: Socket,
+    socket: Socket,
     readonly peer: Peer,
-    private owner: TransportOwner,
-    private readonly context: TransportContext,
+    owner: TransportOwner,
+    context: TransportContext,
   ) {
+    super(socket, owner, context)
     hold(socket, this)
     socket.resume()
-  }
-
-  handTo(owner: TransportOwner): void {
-    this.owner = owner
   }
 
   get isCompressed(): boolean {
@@ -215,25 +188,17 @@ export class TcpTransport implements Transport, CompressionOwner {
     this.mark()
   }
 
-  flush(): void {
-    this.isFlushing = false
-    if (this.isGone || this.output.length === 0) return
-    if (this.compression !== undefined) {
-      for (const slab of this.output.take()) {
-        this.compression.deflate(slab.bytes.subarray(0, slab.used), () => returnSlab(slab))
-      }
-      return
+  override flush(): void {
+    if (this.compression === undefined) super.flush()
+    else this.deflateOutput(this.compression)
+  }
+
+  private deflateOutput(compression: Compression): void {
+    this.flushed()
+    if (this.isGone) return
+    for (const slab of this.output.take()) {
+      compression.deflate(slab.bytes.subarray(0, slab.used), () => returnSlab(slab))
     }
-    const { socket } = this
-    const single = this.output.takeSingle()
-    if (single !== undefined) {
-      this.writeSlab(single)
-    } else {
-      socket.cork()
-      for (const slab of this.output.take()) this.writeSlab(slab)
-      socket.uncork()
-    }
-    if (socket.writableLength > 0) this.waiting()
   }
 
   pause(): void {
@@ -276,65 +241,21 @@ export class TcpTransport implements Transport, CompressionOwner {
       this.socket.destroy()
       return
     }
-    if (this.socket.writableLength === 0) return
-    const due = this.writtenAt + WRITE_STALL_MS
-    if (due > this.context.now()) {
-      this.arm(STALL, due)
-      return
-    }
-    this.cause = 'write stalled'
-    this.socket.destroy()
+    this.stalled()
   }
 
-  private arm(kind: number, at: number): void {
-    this.alarm ??= this.context.newAlarm(this)
-    this.alarm.arm(kind, at)
+  protected override get unwritten(): number {
+    return super.unwritten + (this.compression?.waiting ?? 0)
   }
 
-  /** What was gathered and not written goes nowhere. */
-  private drop(): void {
-    for (const slab of this.output.take()) returnSlab(slab)
-  }
-
-  private mark(): void {
-    const unwritten = this.output.length + this.socket.writableLength + (this.compression?.waiting ?? 0)
-    if (unwritten > MAX_UNWRITTEN) {
-      this.owner.outputOverflowed()
-      return
-    }
-    if (this.isFlushing) return
-    this.isFlushing = true
-    this.context.flushLater(this)
-  }
-
-  private writeSlab(slab: Slab): void {
-    this.write(slab.bytes.subarray(0, slab.used), slab)
-  }
-
-  /** The slab, if the bytes are of one, is free when they are with the kernel. */
-  private write(bytes: Buffer, slab: Slab | undefined): void {
-    this.bytesOut += bytes.length
-    this.context.traffic.bytesOut += bytes.length
+  protected override write(bytes: Buffer, slab: Slab | undefined): void {
     if (this.context.sizes !== undefined) this.measure(this.context.sizes.sent, bytes.length)
-    if (this.pending++ === 0) this.writtenAt = this.context.now()
-    this.socket.write(bytes, () => {
-      if (slab !== undefined) returnSlab(slab)
-      this.pending--
-      this.writtenAt = this.context.now()
-    })
+    super.write(bytes, slab)
   }
 
   private measure({ encrypted_size, compressed_size }: Sizes['sent'], bytes: number): void {
     if (this.isEncrypted) encrypted_size.add(bytes)
     if (this.compression !== undefined) compressed_size.add(bytes)
-  }
-
-  private waiting(): void {
-    if (!this.isBlocked && this.socket.writableNeedDrain) {
-      this.isBlocked = true
-      this.owner.blocked()
-    }
-    this.arm(STALL, this.writtenAt + WRITE_STALL_MS)
   }
 
   // ---- from the socket
@@ -353,12 +274,6 @@ export class TcpTransport implements Transport, CompressionOwner {
     this.compression.inflate(chunk)
   }
 
-  drained(): void {
-    if (!this.isBlocked) return
-    this.isBlocked = false
-    this.owner.drained()
-  }
-
   peerEnded(): void {
     if (this.cause === '') this.cause = 'closed by peer'
     if (this.isClosing) return
@@ -374,10 +289,7 @@ export class TcpTransport implements Transport, CompressionOwner {
 
   closed(): void {
     if (this.isGone) return
-    this.isGone = true
-    this.alarm?.drop()
-    this.alarm = undefined
-    this.drop()
+    this.gone()
     this.compression?.destroy()
     release(this.socket)
     // A socket that is gone may still tell of an error.

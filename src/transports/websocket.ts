@@ -6,21 +6,17 @@ import { NS } from '../protocols/namespaces.js'
 import type { Encoding, Stanza } from '../protocols/stanza/stanza.js'
 import { type Framing, tcpFraming, webSocketFraming } from '../protocols/stream/framing.js'
 import { beginsComponentStream } from '../protocols/xml/message-framer.js'
-import { Output, returnSlab, type Slab } from './output.js'
+import type { Slab } from './output.js'
+import { LINGER, SocketTransport } from './socket-transport.js'
 import {
-  type Alarm,
   LINGER_MS,
-  MAX_UNWRITTEN,
   type OpenTransport,
   type Peer,
   type Transport,
   type TransportContext,
   type TransportOwner,
-  WRITE_STALL_MS,
 } from './transport.js'
 
-const STALL = 0
-const LINGER = 1
 const SILENCE = 2
 const PING = 3
 
@@ -78,44 +74,30 @@ function onDrain(this: Held<Socket>): void {
  * A stream over a WebSocket: one first-level element in each message (RFC 7395), or, for a component, one document that the
  * messages cut into pieces. spec/websockets.md
  */
-export class WebSocketTransport implements Transport {
+export class WebSocketTransport extends SocketTransport<Held<Socket>> implements Transport {
   framing: Framing = webSocketFraming
   readonly isSecuring = false
   readonly isCompressed = false
   /** Whoever ends TLS for the HTTP server may be another than we: no channel bindings. W-12 */
   readonly tls = undefined
-  isBlocked = false
-  bytesIn = 0
-  bytesOut = 0
   private readonly webSocket: Held<WebSocket>
-  private readonly socket: Held<Socket>
-  private readonly output = new Output()
   private encoding = asDocument
   private isFirst = true
   /** What a component sent before its connection was there. */
   private early: Buffer[] | undefined = undefined
-  private isFlushing = false
-  private isClosing = false
-  private isGone = false
   private wasLost = false
-  /** Writes handed to the socket and not done. */
-  private pending = 0
-  /** When a write was done, or the oldest pending one was begun. */
-  private writtenAt = 0
   /** When bytes of the peer's came last. */
   private heardAt: number
-  private cause = ''
-  private alarm: Alarm | undefined = undefined
 
   constructor(
     { webSocket, socket }: OpenWebSocket,
     private readonly from: WebSocketPeer,
     private readonly settings: WebSocketSettings,
-    private owner: TransportOwner,
-    private readonly context: TransportContext,
+    owner: TransportOwner,
+    context: TransportContext,
   ) {
+    super(socket, owner, context)
     this.webSocket = webSocket
-    this.socket = socket
     this.webSocket[holder] = this
     this.socket[holder] = this
     webSocket.on('message', onMessage).on('error', onError).on('close', onClose)
@@ -126,10 +108,6 @@ export class WebSocketTransport implements Transport {
     // It may have closed before anybody listened.
     if (webSocket.readyState === WebSocket.CLOSED) setImmediate(() => this.closed(1006))
     webSocket.resume()
-  }
-
-  handTo(owner: TransportOwner): void {
-    this.owner = owner
   }
 
   get peer(): Peer {
@@ -165,21 +143,6 @@ export class WebSocketTransport implements Transport {
     const size = stanza.encode(slab.bytes, slab.used + header, this.encoding)
     this.context.sizes?.sent.xml_stanza_size.add(size)
     this.frame(slab, header, size)
-  }
-
-  flush(): void {
-    this.isFlushing = false
-    if (this.isGone || this.output.length === 0) return
-    const { socket } = this
-    const single = this.output.takeSingle()
-    if (single !== undefined) {
-      this.writeSlab(single)
-    } else {
-      socket.cork()
-      for (const slab of this.output.take()) this.writeSlab(slab)
-      socket.uncork()
-    }
-    if (socket.writableLength > 0) this.waiting()
   }
 
   pause(): void {
@@ -227,11 +190,6 @@ export class WebSocketTransport implements Transport {
     }
   }
 
-  private arm(kind: number, at: number): void {
-    this.alarm ??= this.context.newAlarm(this)
-    this.alarm.arm(kind, at)
-  }
-
   /** Sends a Close frame, and waits for the peer's. */
   private end(code: number): void {
     this.isClosing = true
@@ -262,22 +220,6 @@ export class WebSocketTransport implements Transport {
     if (this.socket.writableLength > 0) this.waiting()
   }
 
-  private stalled(): void {
-    if (this.socket.writableLength === 0) return
-    const due = this.writtenAt + WRITE_STALL_MS
-    if (due > this.context.now()) {
-      this.arm(STALL, due)
-      return
-    }
-    this.cause = 'write stalled'
-    this.webSocket.terminate()
-  }
-
-  /** What was gathered and not written goes nowhere. */
-  private drop(): void {
-    for (const slab of this.output.take()) returnSlab(slab)
-  }
-
   /** A text message of `size` bytes, which stand behind room for a header of `header` bytes. RFC 6455 §5.2 */
   private frame(slab: Slab, header: number, size: number): void {
     const { bytes, used } = slab
@@ -297,36 +239,6 @@ export class WebSocketTransport implements Transport {
     }
     this.output.wrote(slab, needed + size)
     this.mark()
-  }
-
-  private mark(): void {
-    if (this.output.length + this.socket.writableLength > MAX_UNWRITTEN) {
-      this.owner.outputOverflowed()
-      return
-    }
-    if (this.isFlushing) return
-    this.isFlushing = true
-    this.context.flushLater(this)
-  }
-
-  private writeSlab(slab: Slab): void {
-    this.bytesOut += slab.used
-    this.context.traffic.bytesOut += slab.used
-    if (this.pending++ === 0) this.writtenAt = this.context.now()
-    this.socket.write(slab.bytes.subarray(0, slab.used), () => {
-      returnSlab(slab)
-      this.pending--
-      this.writtenAt = this.context.now()
-    })
-  }
-
-  private waiting(): void {
-    if (!this.isBlocked && this.socket.writableNeedDrain) {
-      this.isBlocked = true
-      this.owner.blocked()
-    }
-    if (this.pending === 0) this.writtenAt = this.context.now()
-    this.arm(STALL, this.writtenAt + WRITE_STALL_MS)
   }
 
   // ---- from the WebSocket and its socket
@@ -375,12 +287,6 @@ export class WebSocketTransport implements Transport {
     if (this.settings.timeout !== undefined) this.heardAt = this.context.now()
   }
 
-  drained(): void {
-    if (!this.isBlocked) return
-    this.isBlocked = false
-    this.owner.drained()
-  }
-
   /** The peer broke a rule of RFC 6455, or a limit; `ws` has sent a Close frame that says which. */
   failed(error: Error & { code?: string }): void {
     if (this.isClosing) return
@@ -392,10 +298,7 @@ export class WebSocketTransport implements Transport {
 
   closed(code: number): void {
     if (this.isGone) return
-    this.isGone = true
-    this.alarm?.drop()
-    this.alarm = undefined
-    this.drop()
+    this.gone()
     this.webSocket[holder] = undefined
     this.socket[holder] = undefined
     this.lose(this.cause === '' ? `closed with ${code}` : this.cause)

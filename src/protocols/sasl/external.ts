@@ -1,17 +1,7 @@
 import { Jid } from '../jid.js'
 import { namesAccount } from './account.js'
+import type { CertificateIdentity, IdentitySource } from './identity.js'
 import { decodeText, exchange, failure, type SaslContext, type SaslExchange } from './mechanism.js'
-
-/** Where EXTERNAL finds the identity: `auth.sasl_external`. */
-export type IdentitySource = 'standard' | 'common_name' | 'auth_id'
-
-/** What a client's certificate says of who it is. */
-export interface CertificateIdentity {
-  /** The xmppAddr entries of its subjectAltName, as they stand there. RFC 6120 §13.7.1.4 */
-  readonly addresses: readonly string[]
-  /** The common name of its subject; undefined when it has none or several. */
-  readonly commonName: string | undefined
-}
 
 /** EXTERNAL: the certificate of the TLS connection says who it is, the message at most as whom. RFC 4422 appendix A, XEP-0178 §2 */
 export function external(context: SaslContext): SaslExchange {

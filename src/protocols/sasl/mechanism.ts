@@ -1,6 +1,6 @@
 import type { SaslCondition } from '../errors.js'
 import type { Credentials, ScramHash } from './credentials.js'
-import type { CertificateIdentity, IdentitySource } from './external.js'
+import type { CertificateIdentity, IdentitySource } from './identity.js'
 
 /** What an exchange wants next from the one who runs it. */
 export type SaslStep =

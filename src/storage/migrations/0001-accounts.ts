@@ -1,4 +1,4 @@
-import type { Migration } from './index.js'
+import type { Migration } from './migration.js'
 
 /**
  * Accounts, rosters and offline messages, keyed by (host, username). Only the SCRAM keys refer to `accounts`: a user whom

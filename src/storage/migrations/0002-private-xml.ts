@@ -1,4 +1,4 @@
-import type { Migration } from './index.js'
+import type { Migration } from './migration.js'
 
 /** Fragments of XML that clients keep for themselves. XEP-0049 */
 export const privateXml: Migration = {

@@ -1,4 +1,4 @@
-import type { Migration } from './index.js'
+import type { Migration } from './migration.js'
 
 /** vCards (XEP-0054), and what of them the directory searches (XEP-0055). */
 export const vcards: Migration = {

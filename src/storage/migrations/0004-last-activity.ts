@@ -1,4 +1,4 @@
-import type { Migration } from './index.js'
+import type { Migration } from './migration.js'
 
 /** When an account was last connected. XEP-0012 */
 export const lastActivity: Migration = {

@@ -1,4 +1,4 @@
-import type { Migration } from './index.js'
+import type { Migration } from './migration.js'
 
 /** Whom an account lets through. XEP-0016, XEP-0191 */
 export const privacyLists: Migration = {

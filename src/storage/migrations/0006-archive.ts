@@ -1,4 +1,4 @@
-import type { Migration } from './index.js'
+import type { Migration } from './migration.js'
 
 /** Message archives. XEP-0313, XEP-0441 */
 export const archive: Migration = {

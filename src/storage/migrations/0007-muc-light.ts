@@ -1,4 +1,4 @@
-import type { Migration } from './index.js'
+import type { Migration } from './migration.js'
 
 /** Rooms of light group chat, who is in them, and who is not to be invited. spec/muc-light.md §3 */
 export const mucLight: Migration = {

@@ -1,4 +1,4 @@
-import type { Migration } from './index.js'
+import type { Migration } from './migration.js'
 
 /** Rooms of multi-user chat, and how users stand to them. XEP-0045 §5.2 */
 export const muc: Migration = {

@@ -1,4 +1,4 @@
-import type { Migration } from './index.js'
+import type { Migration } from './migration.js'
 
 /** Accounts that are gone here, and still have to leave others: rooms that they are in, rosters that they stand in. */
 export const accountRemovals: Migration = {

@@ -1,4 +1,4 @@
-import type { Migration } from './index.js'
+import type { Migration } from './migration.js'
 
 /** Archives of rooms beside those of accounts: the owner is the room's localpart on the domain of its service. XEP-0313 §3.1 */
 export const roomArchives: Migration = {

@@ -8,15 +8,7 @@ import { mucLight } from './0007-muc-light.js'
 import { muc } from './0008-muc.js'
 import { accountRemovals } from './0009-account-removals.js'
 import { roomArchives } from './0010-room-archives.js'
-
-/** One step of the schema. It never changes once released: a correction is another step. */
-export interface Migration {
-  name: string
-  /** SQL for SQLite; run once, in a transaction. */
-  sqlite: string
-  /** The same for PostgreSQL. Names and keys are `COLLATE "C"`: their order is that of their bytes, as in SQLite. */
-  postgres: string
-}
+import type { Migration } from './migration.js'
 
 /** In order; a database's version is the number of them it has seen. */
 export const migrations: readonly Migration[] = [

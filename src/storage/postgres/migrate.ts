@@ -1,5 +1,6 @@
 import type { PoolClient } from 'pg'
-import { type Migration, migrations as released } from '../migrations/index.js'
+import { migrations as released } from '../migrations/index.js'
+import type { Migration } from '../migrations/migration.js'
 import { isBroken, reasonOf, SchemaError } from './trouble.js'
 
 /** Any number that no other program would take: it is the name of the lock under which one server at a time migrates. */

@@ -1,5 +1,6 @@
 import Libsql from 'libsql'
-import { type Migration, migrations as released } from '../migrations/index.js'
+import { migrations as released } from '../migrations/index.js'
+import type { Migration } from '../migrations/migration.js'
 import { createPrivately } from '../private-file.js'
 
 /** What SQLite stores and gives back. */
