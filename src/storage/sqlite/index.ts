@@ -5,7 +5,7 @@ import type { RestartableStore, StoreUnavailable } from '../store.js'
 import { WorkerClient } from './client.js'
 
 export interface SqliteOptions {
-  /** The database file, or ':memory:', whose contents end with the worker. The folder must exist. */
+  /** The database file, or ':memory:', whose contents end when the store closes or its worker ends. The folder must exist. */
   file: string
   /** Called once each time an open store is lost: the worker ended, or the disk failed. */
   onFailure?: (error: StoreUnavailable) => void
