@@ -72,10 +72,12 @@ export class EventsClient {
       this.#tell()
     })
     response.on('error', () => {}) // 'close' follows
-    response.on('close', () => {
+    const closed = () => {
       this.isClosed = true
       this.#tell()
-    })
+    }
+    // What has come whole may still have to be unpacked.
+    response.on('close', () => (response.complete && body !== response ? body.once('close', closed) : closed()))
   }
 
   /** The next event; rejects when the stream ends before. */
