@@ -48,6 +48,18 @@ it('works for one store at a time', async () => {
   expect(await Promise.all([stores[0], next, stores[2]].map(store => store?.count()))).toEqual([0, 0, 0])
 })
 
+it('is told once that a store is done with it, also where the answers are there before the tick is over', async () => {
+  const first = await inMemory()
+  await new Promise(resolve => setImmediate(resolve))
+  const added = first.add()
+  const closed = first.store.close()
+  // The worker has answered before what was put off to the end of this tick.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200)
+  await Promise.all([added, closed])
+  const next = await inMemory()
+  expect(await next.count()).toBe(0)
+})
+
 it('is not used again once it died', async () => {
   const first = await inMemory()
   const started = countThreads()

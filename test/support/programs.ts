@@ -1,6 +1,6 @@
 import type { ChildProcessWithoutNullStreams } from 'node:child_process'
 import { EventEmitter, once } from 'node:events'
-import net, { type AddressInfo } from 'node:net'
+import net from 'node:net'
 import { createInterface } from 'node:readline'
 
 /*
@@ -84,13 +84,23 @@ export function stopped(child: ChildProcessWithoutNullStreams): Promise<number |
   return exited(child)
 }
 
+/** Ports that systems do not hand out by themselves: nobody gets one between the look and the use. */
+const PORTS = { first: 12_000, count: 20_000 }
+
 /** A TCP port of the loopback address that nobody uses at the moment. */
 export async function freePort(): Promise<number> {
-  const probe = net.createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  // A listening TCP server's address is never a path.
-  const { port } = probe.address() as AddressInfo
-  probe.close()
-  await once(probe, 'close')
-  return port
+  for (let attempt = 0; attempt < 100; attempt += 1) {
+    const port = PORTS.first + Math.floor(Math.random() * PORTS.count)
+    const probe = net.createServer().listen(port, '127.0.0.1')
+    // Rejects with 'error', where somebody listens.
+    const isFree = await once(probe, 'listening').then(
+      () => true,
+      () => false,
+    )
+    if (!isFree) continue
+    probe.close()
+    await once(probe, 'close')
+    return port
+  }
+  throw new Error('no port is free')
 }

@@ -31,6 +31,8 @@ export class WorkerClient {
   #requests = 0
   #bytes = 0
   #isScheduled = false
+  /** The worker was told that this was all. */
+  #isLeaving = false
 
   constructor(
     private readonly options: DatabaseOptions,
@@ -158,7 +160,10 @@ export class WorkerClient {
   #pump(): void {
     if (this.#thread === undefined) return
     while (this.#waiting.length > 0 && this.#sent.length < IN_FLIGHT) this.#post(this.#waiting.splice(0, BATCH))
-    if (this.#phase === 'closing' && this.#requests === 0) this.#thread.say({ type: 'close' })
+    if (this.#phase !== 'closing' || this.#requests > 0 || this.#isLeaving) return
+    // Once: the answer to a second time might reach the store that has the thread next.
+    this.#isLeaving = true
+    this.#thread.say({ type: 'close' })
   }
 
   #post(batch: Pending[]): void {
