@@ -63,14 +63,14 @@ export abstract class SocketTransport<S extends Socket = Socket> {
     this.owner.drained()
   }
 
-  /** Bytes that are not with the kernel. */
-  protected get unwritten(): number {
-    return this.output.length + this.socket.writableLength
+  /** Bytes that wait between the output and the socket. */
+  protected get between(): number {
+    return 0
   }
 
   /** What was gathered leaves at the end of the running drain. */
   protected mark(): void {
-    if (this.unwritten > MAX_UNWRITTEN) {
+    if (this.output.length + this.socket.writableLength + this.between > MAX_UNWRITTEN) {
       this.owner.outputOverflowed()
       return
     }

@@ -244,8 +244,8 @@ export class TcpTransport extends SocketTransport implements Transport, Compress
     this.stalled()
   }
 
-  protected override get unwritten(): number {
-    return super.unwritten + (this.compression?.waiting ?? 0)
+  protected override get between(): number {
+    return this.compression === undefined ? 0 : this.compression.waiting
   }
 
   protected override write(bytes: Buffer, slab: Slab | undefined): void {
