@@ -10,6 +10,7 @@ import {
   UnusablePassword,
   verifyPassword,
 } from '../protocols/sasl/scram-keys.js'
+import { entries } from '../storage/remembered.js'
 import { type AccountRepository, StoreUnavailable } from '../storage/store.js'
 import type { Random } from './anonymous.js'
 import type { Derivations } from './derivations.js'
@@ -47,10 +48,7 @@ export function internalAccounts({ accounts, host, config, derivations, secret, 
   const iterations = config.scram_iterations
   // `hash` decides alone where it is given. spec/listeners.md §2.6
   const format = config.password.hash === undefined ? config.password.format : 'scram'
-  const known = new LRUCache<string, boolean>({
-    maxSize: REMEMBERED, // by size: `max` takes the room of all at once
-    sizeCalculation: () => 1,
-  })
+  const known = new LRUCache<string, boolean>(entries(REMEMBERED))
   const proven = new ProvenPasswords(random)
   let changes = 0
   let changesUnderWay = 0

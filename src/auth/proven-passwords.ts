@@ -1,6 +1,7 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { Credentials } from '../protocols/sasl/credentials.js'
+import { entries } from '../storage/remembered.js'
 import type { Random } from './anonymous.js'
 
 /** Accounts that are remembered; the least recently used is forgotten first. */
@@ -13,10 +14,7 @@ const ACCOUNTS = 10_000
  */
 export class ProvenPasswords {
   readonly #key: Buffer
-  readonly #digests = new LRUCache<string, Buffer>({
-    maxSize: ACCOUNTS, // by size: `max` takes the room of all at once
-    sizeCalculation: () => 1,
-  })
+  readonly #digests = new LRUCache<string, Buffer>(entries(ACCOUNTS))
 
   constructor(random: Random) {
     this.#key = random(32)

@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import type { Clock } from '../observability/clock.js'
+import { entries } from '../storage/remembered.js'
 
 /** Names that are remembered. */
 const NAMES = 10_000
@@ -12,8 +13,7 @@ const WHILE_MS = 30_000
  */
 export function rememberedExistence(clock: Clock, ask: (user: string) => Promise<boolean>) {
   const known = new LRUCache<string, boolean>({
-    maxSize: NAMES, // by size: `max` takes the room of all at once
-    sizeCalculation: () => 1,
+    ...entries(NAMES),
     ttl: WHILE_MS,
     ttlResolution: 0,
     perf: { now: () => clock.now() },

@@ -6,6 +6,7 @@ import { NS } from '../protocols/namespaces.js'
 import type { Stanza } from '../protocols/stanza/stanza.js'
 import type { IqAnswer } from '../routing/iq.js'
 import { isSession, type Sender, type Session } from '../sessions/session.js'
+import { entries } from '../storage/remembered.js'
 import { iqdisc, unsupportedIqdisc } from './iqdisc.js'
 import { defineModule, type ModuleServer } from './module.js'
 
@@ -43,10 +44,7 @@ class Carbons {
   /** The same: a client asks once. */
   readonly #wanting: WeakSet<Session>
   /** By account, addressee and id, of messages that were copied. */
-  readonly #copied = new LRUCache<string, true>({
-    maxSize: rememberedCopies, // by size: `max` takes the room of all at once
-    sizeCalculation: () => 1,
-  })
+  readonly #copied = new LRUCache<string, true>(entries(rememberedCopies))
 
   constructor(server: ModuleServer) {
     this.#server = server

@@ -17,6 +17,7 @@ import { NS } from '../protocols/namespaces.js'
 import { Stanza } from '../protocols/stanza/stanza.js'
 import { drop, type Transformed } from '../routing/hooks.js'
 import type { IqAnswer } from '../routing/iq.js'
+import { entries } from '../storage/remembered.js'
 import { mamOptions, type PersonalOptions, personalOptions, roomOptions, unsupportedMam } from './mam-options.js'
 import { ArchiveReader, type ArchiveView, payloadOf } from './mam-reader.js'
 import { keepRooms } from './mam-rooms.js'
@@ -78,10 +79,7 @@ class Archive {
   readonly #server: ModuleServer
   readonly #options: PersonalOptions
   readonly #rules
-  readonly #preferences = new LRUCache<string, { stored: Preferences | undefined }>({
-    maxSize: rememberedPreferences, // by size: `max` takes the room of all at once
-    sizeCalculation: () => 1,
-  })
+  readonly #preferences = new LRUCache<string, { stored: Preferences | undefined }>(entries(rememberedPreferences))
   readonly #reader: ArchiveReader
   readonly #ids: ArchiveIds
   /** Grows with each change of preferences: tells whether an answer of the store may be out of date. */

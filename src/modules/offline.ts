@@ -10,6 +10,7 @@ import { drop, type Transformed } from '../routing/hooks.js'
 import { type Session, takesMessages } from '../sessions/session.js'
 import type { StoredCopy } from '../sessions/stored-copy.js'
 import type { WaitingMessages } from '../sessions/stream-management.js'
+import { entries } from '../storage/remembered.js'
 import type { OfflineMessage } from '../storage/store.js'
 import { backend, riak, unsupportedBackend } from './backend.js'
 import { defineModule, type ModuleServer } from './module.js'
@@ -89,10 +90,7 @@ class OfflineMessages implements WaitingMessages {
   readonly #rule: string
   /** Hand-overs under way, by account: two resources that come at the same time share one. */
   readonly #running = new Map<string, Promise<void>>()
-  readonly #empty = new LRUCache<string, true>({
-    maxSize: rememberedEmpty, // by size: `max` takes the room of all at once
-    sizeCalculation: () => 1,
-  })
+  readonly #empty = new LRUCache<string, true>(entries(rememberedEmpty))
   /** Of the messages that sessions hold: nobody else gets them. */
   readonly #held: Set<number>
   /** By the message as it was routed: what goes to several sessions is stored once. */

@@ -11,6 +11,7 @@ import { UnusablePassword } from '../protocols/sasl/scram-keys.js'
 import { iqResult, Stanza } from '../protocols/stanza/stanza.js'
 import { answered, type IqAnswer } from '../routing/iq.js'
 import { removeAccount } from '../routing/session-lifecycle.js'
+import { entries } from '../storage/remembered.js'
 import { iqdisc, unsupportedIqdisc } from './iqdisc.js'
 import { defineModule, type ModuleServer } from './module.js'
 
@@ -89,11 +90,7 @@ export const register = defineModule({
   },
 })
 
-const latestRegistrations = () =>
-  new LRUCache<string, number>({
-    maxSize: rememberedAddresses, // by size: `max` takes the room of all at once
-    sizeCalculation: () => 1,
-  })
+const latestRegistrations = () => new LRUCache<string, number>(entries(rememberedAddresses))
 
 class Registration {
   readonly #server: ModuleServer
